@@ -1,0 +1,92 @@
+/** The shape of `gateway.yaml`. Types, error messages, the JSON Schema for editors and `gateway.example.yaml` follow from here. */
+import { z } from 'zod';
+import { duration, size } from './units.js';
+
+/** Ids become topic levels, file names and CEL values, so they keep to letters, digits, `-`, `_` and `.`. */
+export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  error: 'an id has letters, digits, "-", "_" or "." (at most 64, the first a letter or digit)',
+});
+
+/** One wire. The driver's own schema checks all keys but `driver`. */
+const connection = z.looseObject({
+  driver: z.string().describe('Field protocol: one of the folders of drivers/.'),
+});
+
+/** One device. The driver's own schema checks all keys that are not here. */
+const device = z.looseObject({
+  profile: z.string().describe('Device profile, as <vendor>/<model>.'),
+  connection: id.describe('One of `connections`.'),
+  tags: z.record(z.string(), z.string()).default({}).describe('Free labels, for rules to match.'),
+});
+
+const buffer = z.strictObject({
+  size: size
+    .default(256_000_000)
+    .describe('Most bytes on disk for this upstream; beyond it the oldest telemetry is removed and reported.'),
+  memory: size.default(32_000_000).describe('Most bytes waiting in memory for the disk.'),
+  flush: duration.default(1_000).describe('Flush window: an event is acknowledged or on disk within this time.'),
+  durability: z
+    .enum(['window', 'strict'])
+    .default('window')
+    .describe('`window`: see `flush`. `strict`: on disk before it is published.'),
+});
+
+const upstream = z.strictObject({
+  url: z
+    .string()
+    .regex(/^mqtts?:\/\/[^/]+$/, { error: 'write mqtt://host:port or mqtts://host:port' })
+    .describe('Broker: mqtt://host:port, or mqtts://host:port for TLS.'),
+  version: z.enum(['3.1.1', '5']).default('5').describe('MQTT version.'),
+  client_id: z.string().min(1).optional().describe('Default: tidegate-<gateway>-<upstream>.'),
+  username: z.string().optional(),
+  password: z
+    .string()
+    .optional()
+    .describe('Name an environment variable or a file, never the secret itself: see gateway.example.yaml.'),
+  ca: z.string().optional().describe('PEM file of the authority to trust, instead of the system ones.'),
+  cert: z.string().optional().describe('PEM file of the client certificate.'),
+  key: z.string().optional().describe("PEM file of the client certificate's key."),
+  keepalive: duration.default(30_000),
+  connect_timeout: duration.default(10_000),
+  reconnect: z
+    .strictObject({
+      min: duration.default(1_000).describe('First pause after a lost connection.'),
+      max: duration.default(60_000).describe('Longest pause; each pause doubles, with jitter.'),
+    })
+    .prefault({}),
+  in_flight: z.int().min(1).max(1000).default(32).describe('Most messages published and not yet acknowledged.'),
+  payload: z.enum(['json']).default('json').describe('Payload format.'),
+  topic: z
+    .string()
+    .min(1)
+    .default('tidegate/{gateway}/{device}/telemetry')
+    .describe('Topic template: {gateway}, {device}, {profile}, {upstream}, {tag.NAME}.'),
+  status_topic: z
+    .string()
+    .min(1)
+    .default('tidegate/{gateway}/status')
+    .describe('Where birth and last will are retained.'),
+  buffer: buffer.prefault({}),
+});
+
+export const gatewaySchema = z.strictObject({
+  gateway: id.describe('Name of this gateway, unique among those that share a broker.'),
+  data: z.string().default('data').describe('Folder for state (outboxes); relative to this file.'),
+  profiles: z
+    .string()
+    .default('device-profiles')
+    .describe('Folder of own profiles; relative to this file. Shipped ones are found without it.'),
+  rules: z
+    .string()
+    .default('rules')
+    .describe('Folder of rules; relative to this file. Without rule files everything goes to every upstream.'),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  connections: z.record(id, connection).default({}),
+  devices: z.record(id, device).default({}),
+  upstreams: z.record(id, upstream).default({}),
+});
+
+/** `gateway.yaml` as checked: defaults filled in, durations in milliseconds, sizes in bytes, secrets resolved. */
+export type GatewayConfig = z.infer<typeof gatewaySchema>;
+export type UpstreamConfig = GatewayConfig['upstreams'][string];
+export type BufferConfig = UpstreamConfig['buffer'];

@@ -1,0 +1,162 @@
+/** One error class, one table of codes. A kind says what the caller should do next; `docs/errors.md` is made from the table. */
+
+/** `fix`: a person must change something · `reconnect`: the link is gone, open another · `reject`: this item will never pass · `retry`: later may work. */
+export type ErrorKind = 'fix' | 'reconnect' | 'reject' | 'retry';
+
+interface CodeEntry {
+  readonly kind: ErrorKind;
+  /** What it means. */
+  readonly means: string;
+  /** What to do about it. */
+  readonly todo: string;
+}
+
+const code = (kind: ErrorKind, means: string, todo: string): CodeEntry => ({ kind, means, todo });
+
+/** Every code there is. A code is never reused for another meaning. */
+export const CODES = {
+  // What people write: gateway.yaml, profiles, rules
+  CONFIG_FILE: code(
+    'fix',
+    'A file or folder cannot be read.',
+    'Check that the path exists and that the user running Tidegate may read it.',
+  ),
+  CONFIG_SYNTAX: code(
+    'fix',
+    'The file is not valid YAML 1.2.',
+    'Look at the marked place; most often it is indentation, a missing colon, or a tab.',
+  ),
+  CONFIG_VALUE: code(
+    'fix',
+    'A value has the wrong type, form or range.',
+    'Write what the message asks for; the reference lists every key.',
+  ),
+  CONFIG_UNKNOWN_KEY: code(
+    'fix',
+    'A key that Tidegate does not know.',
+    'Correct the spelling; the message suggests the nearest known key.',
+  ),
+  CONFIG_MISSING_KEY: code('fix', 'A required key is absent.', 'Add the key.'),
+  CONFIG_UNKNOWN_NAME: code(
+    'fix',
+    'A name (profile, driver, connection, point, upstream, device) that nothing is called.',
+    'Correct the spelling, or define it.',
+  ),
+  CONFIG_CONFLICT: code('fix', 'Two settings that exclude or contradict each other.', 'Keep one of them.'),
+  CONFIG_SECRET: code(
+    'fix',
+    'A secret (env: or file: in a placeholder) cannot be resolved.',
+    'Set the environment variable, or create the file and make it readable.',
+  ),
+  PROFILE_EXAMPLE: code(
+    'fix',
+    'An example of a profile does not give what it says.',
+    "Compare the words and the values with the vendor's document; mend whichever is wrong.",
+  ),
+  RULE_EXPRESSION: code(
+    'fix',
+    'A CEL expression does not parse or has the wrong type.',
+    'Look at the marked place; `where` must give true or false.',
+  ),
+  RULE_TEST: code('fix', 'A rule test gives other messages than it says.', 'Mend the rule, or the test.'),
+  // The field side
+  LINK_DOWN: code(
+    'reconnect',
+    'The connection to a device or gateway cannot be opened, or broke.',
+    'Check cable, power, address and port; Tidegate keeps trying.',
+  ),
+  WRITE_REFUSED: code(
+    'reject',
+    'The device refused a write, or the point cannot be written.',
+    "Check the point's access, its limits and the device's own write protection.",
+  ),
+  // Delivery
+  OUTBOX_OPEN: code(
+    'fix',
+    'An outbox file cannot be opened or created.',
+    'Check the data folder: it must exist on a local disk and be writable.',
+  ),
+  OUTBOX_STORE: code(
+    'retry',
+    'The outbox could not write to disk.',
+    'Free space or replace the disk; events wait in memory meanwhile, within bounds.',
+  ),
+  UPSTREAM_DOWN: code(
+    'reconnect',
+    'The broker cannot be reached, or refused the connection.',
+    'Check address, port, credentials and certificates; Tidegate keeps trying.',
+  ),
+  UPSTREAM_REJECTED: code(
+    'reject',
+    'The broker refused a message for good.',
+    "Check the broker's limits and topic rights.",
+  ),
+  // Running
+  DATA_IN_USE: code(
+    'fix',
+    'Another Tidegate uses the same data folder.',
+    'Stop the other one, or give this one its own `data:`.',
+  ),
+  USAGE: code('fix', 'The command line is wrong.', 'See `tidegate --help`.'),
+} as const satisfies Record<string, CodeEntry>;
+
+export type ErrorCode = keyof typeof CODES;
+
+/** Where in a file something is wrong. Lines and columns count from 1. */
+export interface SourcePlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** The line itself, and how many characters to mark. */
+  readonly text: string;
+  readonly length: number;
+}
+
+/** Optional parts of an error: where it is, what to do about it in this case, and what caused it. */
+export interface ErrorDetail {
+  readonly place?: SourcePlace;
+  /** What to do in this very case; the table's general advice stands in when absent. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** The one error class: a code, what happened, where, and what to do. */
+export class TidegateError extends Error {
+  readonly code: ErrorCode;
+  readonly place: SourcePlace | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.name = 'TidegateError';
+    this.code = code;
+    this.place = detail.place;
+    this.hint = detail.hint;
+  }
+
+  /** What the caller should do next. */
+  get kind(): ErrorKind {
+    return CODES[this.code].kind;
+  }
+}
+
+/** Several problems found in one run, each with its place. */
+export class ProblemList extends AggregateError {
+  override readonly errors: TidegateError[];
+
+  constructor(problems: TidegateError[]) {
+    super(problems, `${problems.length} problem${problems.length === 1 ? '' : 's'} found`);
+    this.name = 'ProblemList';
+    this.errors = problems;
+  }
+}
+
+/** True for an error of ours of the given kind. */
+export function isKind(error: unknown, kind: ErrorKind): error is TidegateError {
+  return error instanceof TidegateError && error.kind === kind;
+}
+
+/** The words of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

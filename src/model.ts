@@ -1,0 +1,148 @@
+/**
+ * The vocabulary of Tidegate. Imports nothing.
+ *
+ * Two habits keep the path from wire to cloud cheap. What flows is a **batch**, one device at one instant, and a batch is
+ * columns: the list of points is shared by every batch of the same read, the values are one array, and only what is not
+ * good carries a reason.
+ */
+
+/** A value after decoding and scaling. `bigint` for 64-bit integers (every digit kept), `null` when the point is bad. */
+export type Value = number | string | boolean | bigint | null;
+
+/** How far a value can be trusted, after OPC UA Part 8 §6.3: `uncertain` values are still delivered. */
+export type Quality = 'good' | 'uncertain' | 'bad';
+
+/** Why one value of a batch is not `good`. */
+export interface Flaw {
+  readonly quality: 'uncertain' | 'bad';
+  /** A few words for people: `timeout`, `exception 02 (illegal data address)`, `above 300 V`. */
+  readonly reason: string;
+}
+
+/** The types that a driver decodes to. `bool` gives booleans, `string` text, 64-bit integers `bigint`, the rest numbers. */
+export const POINT_TYPES = [
+  'bool',
+  'int16',
+  'int32',
+  'int64',
+  'uint16',
+  'uint32',
+  'uint64',
+  'float32',
+  'float64',
+  'string',
+] as const;
+export type PointType = (typeof POINT_TYPES)[number];
+
+/** What a point means: a momentary value, a total that only grows, or a scale-factor register that other points use. */
+export const POINT_KINDS = ['gauge', 'counter', 'scale'] as const;
+export type PointKind = (typeof POINT_KINDS)[number];
+
+/** Whether a point can be read, written, or both. */
+export const POINT_ACCESS = ['read', 'write', 'read-write'] as const;
+export type PointAccess = (typeof POINT_ACCESS)[number];
+
+/** How small a change is not worth telling: absolute (in the point's unit) or a percentage of the last value told. */
+export type Deadband = { readonly absolute: number } | { readonly percent: number };
+
+/** One thing that a device tells, or can be told. `Address` belongs to the driver; all the rest means the same in every driver. */
+export interface Point<Address = unknown> {
+  readonly id: string;
+  readonly type: PointType;
+  readonly kind: PointKind;
+  readonly access: PointAccess;
+  /** UCUM code, or undefined for a pure number. */
+  readonly unit?: string;
+  /** Milliseconds between reads. */
+  readonly every: number;
+  /** `value = raw × scale + offset`. */
+  readonly scale: number;
+  readonly offset: number;
+  /** Id of a point of the same device (kind `scale`): `value = raw × 10^that × scale + offset` (SunSpec's scale factors). */
+  readonly scaleFrom?: string;
+  /** Raw values that mean "no value"; they turn the point bad. */
+  readonly invalid?: readonly (number | bigint)[];
+  /** Names of raw values; the point's value is then the name. */
+  readonly states?: ReadonlyMap<number, string>;
+  /** Outside of these (after scaling) a value is `uncertain`. */
+  readonly limits?: { readonly min?: number; readonly max?: number };
+  /** The deadband that a rule's `change` step uses when it names none. */
+  readonly deadband?: Deadband;
+  readonly description?: string;
+  readonly address: Address;
+}
+
+/** A device as configured: its profile's points, its wire, and the driver's own settings (a unit id, …). */
+export interface Device<Settings = unknown, Address = unknown> {
+  readonly id: string;
+  readonly profile: string;
+  readonly connection: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly settings: Settings;
+  readonly points: readonly Point<Address>[];
+}
+
+/** What a driver brings back from one read: one raw value or one flaw for each point asked for, by index. */
+export interface Samples {
+  /** Raw values in the order of the points; `null` where `flaws` says why. */
+  readonly values: Value[];
+  /** Index of point → why it could not be read. Absent when all is good. */
+  readonly flaws?: Map<number, Flaw>;
+  /** False when the device gave no reply at all, not even an exception: the sign of a dead device. */
+  readonly answered: boolean;
+  /** Index of point → the raw words as text (`4366 8000`), when they were asked for. */
+  readonly raw?: Map<number, string>;
+}
+
+/** One device at one instant: the unit that flows from polling to routing. */
+export interface Batch {
+  readonly device: Device;
+  /** Wall-clock time of the reading, milliseconds since 1970. */
+  readonly at: number;
+  /** Monotonic time of the reading (`performance.now()`), to correct `at` when the clock is set later. */
+  readonly mono: number;
+  /** Shared by all batches of the same read: compare by identity, never change. */
+  readonly points: readonly Point[];
+  readonly values: readonly Value[];
+  /** Index of point → why its value is not good. Absent when all are good. */
+  readonly flaws?: ReadonlyMap<number, Flaw>;
+}
+
+/** Lanes of delivery, in strict order. Events are accepted into `alarm` or `live`; what had to wait on disk leaves as `backlog`. */
+export const LANES = ['alarm', 'live', 'backlog'] as const;
+export type Lane = (typeof LANES)[number];
+
+/** What delivery accepts: something that happened, and where it is to go. */
+export type Event = TelemetryEvent | GapEvent;
+
+interface EventHead {
+  /** Device id; empty for the gateway itself. */
+  readonly device: string;
+  /** Wall-clock time, milliseconds since 1970. */
+  readonly at: number;
+  readonly lane: 'alarm' | 'live';
+  /** The topic, already rendered. */
+  readonly topic: string;
+}
+
+/** Readings of one device at one instant. */
+export interface TelemetryEvent extends EventHead {
+  readonly kind: 'telemetry';
+  /** Point ids; shared by events of the same shape, so encoders may cache by identity. */
+  readonly names: readonly string[];
+  readonly values: readonly Value[];
+  readonly flaws?: ReadonlyMap<number, Flaw>;
+}
+
+/** Why events were removed before they could be delivered. */
+export type GapCause = 'budget' | 'memory' | 'rejected' | 'unreadable';
+
+/** Stands in the stream where events were removed: how many, from when to when, and why. */
+export interface GapEvent extends EventHead {
+  readonly kind: 'gap';
+  readonly cause: GapCause;
+  readonly count: number;
+  /** Time of the first and the last event removed. */
+  readonly from: number;
+  readonly to: number;
+}
