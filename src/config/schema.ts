@@ -1,6 +1,6 @@
 /** The shape of `gateway.yaml`. Types, error messages, the JSON Schema for editors and `gateway.example.yaml` follow from here. */
 import { z } from 'zod';
-import { duration, size } from './units.js';
+import { duration, size } from '../units.js';
 
 /** Ids become topic levels, file names and CEL values, so they keep to letters, digits, `-`, `_` and `.`. */
 export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
