@@ -1,0 +1,169 @@
+/** Turns zod's issues into findings in our own words. */
+import type { z } from 'zod';
+import type { ErrorCode } from '../errors.js';
+import type { Path } from './source.js';
+import { hintFor } from './suggest.js';
+
+type Issue = z.core.$ZodIssue;
+
+/** One problem, before it has a place. */
+export interface Finding {
+  readonly code: ErrorCode;
+  readonly path: Path;
+  readonly message: string;
+  readonly hint?: string;
+  /** Mark the key, not the value. */
+  readonly key: boolean;
+  /** Text was asked for, and a number or boolean is there. */
+  readonly wantsText?: boolean;
+}
+
+/** All findings about `value`, each said once: a mistyped required key is not also missing. */
+export function diagnose(
+  issues: readonly Issue[],
+  value: unknown,
+  keysAt: (path: Path) => string[] = () => [],
+): Finding[] {
+  const findings = issues.flatMap((issue) => explain(issue, [], value, keysAt));
+  const meant = new Set<string>();
+  for (const { code, path, hint } of findings)
+    if (code === 'CONFIG_UNKNOWN_KEY') {
+      const key = /^did you mean "(.*)"\?$/.exec(hint ?? '')?.[1];
+      if (key !== undefined) meant.add([...path.slice(0, -1), key].join('\n'));
+    }
+  return findings.filter(({ code, path }) => code !== 'CONFIG_MISSING_KEY' || !meant.has(path.join('\n')));
+}
+
+function explain(issue: Issue, parent: Path, value: unknown, keysAt: (path: Path) => string[]): Finding[] {
+  const path: Path = [...parent, ...(issue.path as (string | number)[])];
+  const found = valueAt(value, path);
+  const finding = (message: string, hint?: string): Finding => ({
+    code: 'CONFIG_VALUE',
+    path,
+    message,
+    key: false,
+    ...(hint !== undefined && { hint }),
+  });
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => ({
+        ...finding(`unknown key "${key}"`, hintFor(key, keysAt(path))),
+        code: 'CONFIG_UNKNOWN_KEY' as const,
+        path: [...path, key],
+        key: true,
+      }));
+    case 'invalid_key':
+      return [{ ...finding(`"${path.at(-1)}" cannot be a key: ${issue.issues[0]?.message ?? 'invalid'}`), key: true }];
+    case 'invalid_union':
+      return explainUnion(issue, path, value, keysAt, finding);
+    case 'invalid_type':
+    case 'invalid_value': {
+      if (found === undefined) return [missing(path, wanted(issue))];
+      const wantsText = isPlain(found) && (issue.code === 'invalid_value' || issue.expected === 'string');
+      const near = issue.code === 'invalid_value' ? hintFor(String(found), issue.values.map(String)) : undefined;
+      return [{ ...finding(`${wanted(issue)}, not ${show(found)}`, near), wantsText }];
+    }
+    default:
+      return [finding(wanted(issue))];
+  }
+}
+
+/** The branch of a union that fits best speaks for it; when none does, all that may be written is named. */
+function explainUnion(
+  issue: Extract<Issue, { code: 'invalid_union' }>,
+  path: Path,
+  value: unknown,
+  keysAt: (path: Path) => string[],
+  finding: (message: string) => Finding,
+): Finding[] {
+  const found = valueAt(value, path);
+  if (found === undefined) return [missing(path, own(issue) ?? 'a value is needed')];
+  const branches = issue.errors.map((errors) =>
+    errors.flatMap((inner) => explain(inner as Issue, path, value, keysAt)),
+  );
+  const wantsText = branches.some(
+    (branch) => branch.length === 1 && branch[0]?.wantsText && branch[0].path.length === path.length,
+  );
+  // A branch whose complaints are all inside, not about the value as a whole, has the right type.
+  const inside = branches.filter((branch) =>
+    branch.every((part) => part.path.length > path.length || part.code === 'CONFIG_UNKNOWN_KEY'),
+  );
+  const best = inside.sort((a, b) => a.length - b.length)[0];
+  if (best) return best;
+  const message =
+    own(issue) ??
+    [...new Set(branches.map((branch) => branch[0]?.message.replace(/, not .*$/, '') ?? ''))].join(', or ');
+  return [{ ...finding(`${message}, not ${show(found)}`), wantsText }];
+}
+
+function missing(path: Path, message: string): Finding {
+  const key = path.at(-1);
+  return {
+    code: 'CONFIG_MISSING_KEY',
+    path,
+    message: typeof key === 'string' ? `the key "${key}" is missing` : 'nothing is here',
+    hint: message,
+    key: true,
+  };
+}
+
+/** The schema's own words, unless they are zod's. */
+function own(issue: Issue): string | undefined {
+  return /^(Invalid|Too|Unrecognized|Expected)\b/.test(issue.message) ? undefined : issue.message;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'write text',
+  number: 'write a number',
+  int: 'write a whole number',
+  boolean: 'write true or false',
+  object: 'write keys and values',
+  record: 'write keys and values',
+  array: 'write a list',
+  map: 'write keys and values',
+};
+
+/** What should be written. */
+function wanted(issue: Issue): string {
+  const words = own(issue);
+  if (words !== undefined) return words;
+  if (issue.code === 'invalid_type') return TYPES[issue.expected] ?? `write ${issue.expected}`;
+  if (issue.code === 'invalid_value') {
+    const values = issue.values.map(String);
+    return values.length === 1 ? `write ${values[0]}` : `write ${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+  }
+  if (issue.code === 'too_small') return bound(issue.minimum, issue.origin, 'at least', issue.inclusive === false);
+  if (issue.code === 'too_big') return bound(issue.maximum, issue.origin, 'at most', issue.inclusive === false);
+  return issue.message;
+}
+
+function bound(limit: number | bigint, origin: string, which: string, strict: boolean): string {
+  if (origin === 'string') return limit === 1 ? 'the text is empty' : `write ${which} ${limit} characters`;
+  if (origin === 'array') return `write ${which} ${limit} ${limit === 1 ? 'entry' : 'entries'}`;
+  if (origin === 'object' || origin === 'record') return `write ${which} ${limit} ${limit === 1 ? 'key' : 'keys'}`;
+  return strict
+    ? `write a number ${which === 'at least' ? 'above' : 'below'} ${limit}`
+    : `write a number of ${which} ${limit}`;
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint';
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let node = value;
+  for (const step of path) {
+    if (typeof node !== 'object' || node === null) return undefined;
+    node = (node as Record<string, unknown>)[String(step)];
+  }
+  return node;
+}
+
+/** A value as a person would name it. */
+function show(value: unknown): string {
+  if (value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'keys and values';
+  const text = typeof value === 'string' ? `"${value}"` : String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

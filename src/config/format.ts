@@ -1,0 +1,54 @@
+/** Shows a problem as compilers do: where, what, the line with a mark below it, and what to do. */
+import { relative } from 'node:path';
+import { CODES, type TidegateError } from '../errors.js';
+
+/** Characters of a long line that are shown. */
+const WIDTH = 110;
+
+/** One problem as text for a terminal or a log, without a line end after it. */
+export function formatProblem(error: TidegateError, options: { color?: boolean } = {}): string {
+  const paint = (code: string, text: string) => (options.color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const advice = error.hint ?? CODES[error.code].todo;
+  const code = paint('2', `[${error.code}]`);
+  const place = error.place;
+  if (!place) return `${paint('1', error.message)}\n  ${advice}  ${code}`;
+
+  const gutter = String(place.line).length + 2;
+  const bar = paint('2', '|');
+  const { text, skipped } = excerpt(place.text, place.column);
+  const before = text.slice(0, place.column - 1 - skipped).replace(/[^\t]/g, ' ');
+  const mark = '^'.repeat(Math.max(1, Math.min(place.length, text.length - before.length)));
+  return [
+    `${shortPath(place.file)}:${place.line}:${place.column}: ${paint('1', error.message)}`,
+    `${String(place.line).padStart(gutter)} ${bar} ${text}`,
+    `${' '.repeat(gutter)} ${bar} ${before}${paint('31', mark)}`,
+    `${' '.repeat(gutter)}   ${advice}  ${code}`,
+  ].join('\n');
+}
+
+/** The line without secrets and control characters, cut to a window around the column when it is long. */
+function excerpt(line: string, column: number): { text: string; skipped: number } {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal must not obey what a file holds
+  const text = mask(line).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+  const skipped = text.length > WIDTH && column > WIDTH - 30 ? column - 40 : 0;
+  return { text: text.slice(skipped, skipped + WIDTH), skipped };
+}
+
+/** Replaces what looks like a secret by as many stars, so that messages can be shown to anyone. */
+function mask(line: string): string {
+  return line
+    .replace(/(:\/\/[^\s:/@]*:)([^\s@/]+)(?=@)/g, (_, head: string, secret: string) => head + stars(secret))
+    .replace(
+      /(password["']?\s*:\s*["']?)(?!\$\{)([^\s,}"']+)/gi,
+      (_, head: string, secret: string) => head + stars(secret),
+    );
+}
+
+function stars(secret: string): string {
+  return '*'.repeat(secret.length);
+}
+
+function shortPath(file: string): string {
+  const short = relative(process.cwd(), file);
+  return short !== '' && !short.startsWith('..') ? short : file;
+}

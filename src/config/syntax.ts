@@ -1,0 +1,61 @@
+/** The YAML parser's complaints, in words for people. */
+import type { Document, YAMLError } from 'yaml';
+import { type SourcePlace, TidegateError } from '../errors.js';
+
+/** One problem for each error or warning of the parser. */
+export function syntaxProblems(
+  document: Document.Parsed,
+  text: string,
+  placeOf: (from: number, to: number) => SourcePlace,
+): TidegateError[] {
+  const problems: TidegateError[] = [];
+  const lines = new Set<number>();
+  for (const error of [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])) {
+    const place = placeOf(error.pos[0], error.pos[1]);
+    // One slip often gives several complaints about the same line: the first says it.
+    if (lines.has(place.line)) continue;
+    lines.add(place.line);
+    const [message, hint] = words(error, text, placeOf);
+    problems.push(new TidegateError('CONFIG_SYNTAX', message, { place, ...(hint !== undefined && { hint }) }));
+  }
+  return problems;
+}
+
+function words(
+  error: YAMLError,
+  text: string,
+  placeOf: (from: number, to: number) => SourcePlace,
+): [message: string, hint?: string] {
+  const [from] = error.pos;
+  const token = /^["']?[^\s:"',{}[\]]*/.exec(text.slice(from))?.[0].replace(/^["']/, '') ?? '';
+  switch (error.code) {
+    case 'TAB_AS_INDENT':
+      return ['a tab is used as indentation', 'indent with spaces: YAML does not allow tabs there'];
+    case 'DUPLICATE_KEY':
+      return [`the key "${token}" is written twice`, 'keep one of them'];
+    case 'MULTIPLE_DOCS':
+      return ['a second document begins here', 'remove the line with ---: one file holds one document'];
+    case 'BAD_INDENT':
+      return ['the indentation does not fit', 'keys of the same group start in the same column'];
+    case 'TAG_RESOLVE_FAILED':
+      return [`the tag "${token}" is not known`, 'write the value without a tag, in quotes if it starts with "!"'];
+    case 'BAD_ALIAS':
+      return [`nothing is anchored as "${token.replace(/^\*/, '')}"`, 'put text that starts with * or & in quotes'];
+    case 'MULTILINE_IMPLICIT_KEY':
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return ['this line does not fit here', 'look for a missing colon after a key, or for a wrong indentation'];
+    case 'BAD_SCALAR_START':
+      return [`text cannot start with ${text.slice(from, from + 1)} here`, 'put the text in quotes'];
+    case 'MISSING_CHAR':
+      return [
+        lower(error.message),
+        placeOf(from, from).text.includes(':') ? 'look for an open quote or bracket' : undefined,
+      ];
+    default:
+      return [lower(error.message)];
+  }
+}
+
+function lower(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
