@@ -1,0 +1,75 @@
+/** The log: pino's plain JSON for programs, compact lines on a terminal, and no secret in either. */
+import { destination, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
+import { TidegateError } from '../errors.js';
+import { formatLogLine } from './log-line.js';
+import { compileRedactor } from './redact.js';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+/** What a log is made of. */
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** Texts that must never be written; `***` stands for them. */
+  readonly secrets?: readonly string[];
+  /** Where lines go: a file descriptor (1 when absent), or a function that takes each line with its newline. */
+  readonly to?: number | ((line: string) => void);
+  /** `json`: one object per line. `text`: for people. */
+  readonly form?: 'json' | 'text';
+  /** Colours, in the text form. */
+  readonly color?: boolean;
+}
+
+/** A log, and the means to get the last lines out before the process ends. */
+export interface Log {
+  readonly log: Logger;
+  /** Writes out all that waits, before it returns. */
+  flush(): void;
+}
+
+/** Most bytes that wait for a reader that has stopped reading; what comes on top is dropped, so that memory stays bounded. */
+const WAITING = 4_000_000;
+
+/** Opens the log. The writing is asynchronous: a reader that is slow never holds up a poll. */
+export function openLog(options: LogOptions): Log {
+  const to = options.to ?? 1;
+  const sink =
+    typeof to === 'number'
+      ? destination({ dest: to, sync: false, maxLength: WAITING })
+      : { write: to, flushSync: () => {} };
+  const redact = compileRedactor(options.secrets ?? []);
+  const form = options.form === 'text' ? (line: string) => formatLogLine(line, options.color ?? false) : asItIs;
+  const log = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: serializeError, error: serializeError },
+    },
+    { write: (line: string) => void sink.write(form(redact(line))) },
+  );
+  return { log, flush: () => flush(sink) };
+}
+
+function asItIs(line: string): string {
+  return line;
+}
+
+function flush(sink: { flushSync(): void }): void {
+  try {
+    sink.flushSync();
+  } catch {
+    // The reader is gone: nobody is left to tell.
+  }
+}
+
+/** Our own errors say all in code and message; a stack helps only with the unexpected. */
+function serializeError(error: unknown): unknown {
+  if (error instanceof TidegateError)
+    return {
+      code: error.code,
+      message: error.message,
+      ...(error.cause === undefined ? {} : { cause: String((error.cause as Error).message ?? error.cause) }),
+    };
+  return error instanceof Error ? stdSerializers.err(error) : error;
+}
