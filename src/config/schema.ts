@@ -25,6 +25,7 @@ const buffer = z.strictObject({
     .describe('Most bytes on disk for this upstream; beyond it the oldest telemetry is removed and reported.'),
   memory: size.default(32_000_000).describe('Most bytes waiting in memory for the disk.'),
   flush: duration.default(1_000).describe('Flush window: an event is acknowledged or on disk within this time.'),
+  live_for: duration.default(10_000).describe('Telemetry that leaves later than this after its birth is backlog, marked `late`.'),
   durability: z
     .enum(['window', 'strict'])
     .default('window')
@@ -36,7 +37,7 @@ const upstream = z.strictObject({
     .string()
     .regex(/^mqtts?:\/\/[^/]+$/, { error: 'write mqtt://host:port or mqtts://host:port' })
     .describe('Broker: mqtt://host:port, or mqtts://host:port for TLS.'),
-  version: z.enum(['3.1.1', '5']).default('5').describe('MQTT version.'),
+  version: z.enum(['auto', '3.1.1', '5']).default('auto').describe('MQTT version; `auto` tries 5, then 3.1.1.'),
   client_id: z.string().min(1).optional().describe('Default: tidegate-<gateway>-<upstream>.'),
   username: z.string().optional(),
   password: z
@@ -66,6 +67,7 @@ const upstream = z.strictObject({
     .min(1)
     .default('tidegate/{gateway}/status')
     .describe('Where birth and last will are retained.'),
+  gap_topic: z.string().min(1).default('tidegate/{gateway}/gap').describe('Where removed events are reported.'),
   buffer: buffer.prefault({}),
 });
 

@@ -1,0 +1,42 @@
+/** What the outbox holds: an event, its place in the sequence, and how far it has come. */
+import type { Event } from '../model.js';
+
+/** `waiting` to be sent · `sent`, not yet acknowledged · `done`: acknowledged, rejected or dropped. */
+export type EntryState = 'waiting' | 'sent' | 'done';
+
+/** One row on disk that holds many events, some of which are in memory. */
+export interface Segment {
+  readonly id: number;
+  /** How many of its events are not yet done. */
+  open: number;
+  /** Sequence numbers of those that are. */
+  readonly done: number[];
+}
+
+/** One event in the outbox. */
+export interface Entry {
+  /** Counts the starts of the outbox; with `seq` unique for ever within its upstream, even after a crash. */
+  readonly epoch: number;
+  readonly seq: number;
+  /** Replaced by a gap when it has to give way. */
+  event: Event;
+  /** Monotonic time of acceptance, milliseconds. */
+  readonly born: number;
+  /** True when it was read back from disk: it leaves in the backlog lane. */
+  readonly late: boolean;
+  state: EntryState;
+  /** True while it is being written to disk. */
+  saving: boolean;
+  /** The row that holds it, once it is on disk. */
+  segment: Segment | undefined;
+}
+
+/** Values in an event: the unit of rates. A gap counts as one. */
+export function readingsOf(event: Event): number {
+  return event.kind === 'telemetry' ? event.names.length : 1;
+}
+
+/** Rough bytes that an event occupies in memory. */
+export function weightOf(event: Event): number {
+  return 200 + 16 * readingsOf(event);
+}

@@ -1,0 +1,72 @@
+/**
+ * The default payload format: one JSON message per event.
+ *
+ * `{"id":"plant-7:3:1842","ts":1764312000000,"device":"meter-1","values":{"active_power":1234.5},"bad":{"frequency":"timeout"},"late":true}`
+ *
+ * `bad` names points without a value and why; `uncertain` points whose value is there but doubtful; `late` marks the backlog.
+ * Integers beyond 2^53 are strings, since most JSON readers would round them.
+ */
+import type { Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
+import type { Entry } from './entry.js';
+
+/** The start of each member, `"name":`, kept by the identity of the names that events share. */
+const keysOf = new WeakMap<readonly string[], readonly string[]>();
+
+/** Encodes an entry for a gateway. */
+export function encodeJson(entry: Entry, gateway: string): string {
+  const { event } = entry;
+  const late = entry.late ? ',"late":true}' : '}';
+  return (event.kind === 'gap' ? gap(entry, event, gateway) : telemetry(entry, event, gateway)) + late;
+}
+
+/** The id of an event: gateway, epoch, sequence. Unique for ever within its upstream; a gap takes the number of the last event it stands for. */
+export function idOf(entry: Entry, gateway: string): string {
+  return `${gateway}:${entry.epoch}:${entry.seq}${entry.event.kind === 'gap' ? '-gap' : ''}`;
+}
+
+function telemetry(entry: Entry, event: TelemetryEvent, gateway: string): string {
+  const { names, values, flaws } = event;
+  const keys = keysFor(names);
+  let text = `{"id":"${idOf(entry, gateway)}","ts":${event.at},"device":"${event.device}","values":{`;
+  let comma = '';
+  for (let i = 0; i < keys.length; i++) {
+    const value = values[i] as Value;
+    if (value === null) continue;
+    text += comma + keys[i] + valueText(value);
+    comma = ',';
+  }
+  text += '}';
+  return flaws ? text + flawsText('bad', names, flaws) + flawsText('uncertain', names, flaws) : text;
+}
+
+function gap(entry: Entry, event: GapEvent, gateway: string): string {
+  const { cause, count, from, to } = event;
+  const device = event.device && `,"device":"${event.device}"`;
+  return `{"id":"${idOf(entry, gateway)}","ts":${event.at}${device},"gap":${JSON.stringify({ cause, count, from, to })}`;
+}
+
+function keysFor(names: readonly string[]): readonly string[] {
+  let keys = keysOf.get(names);
+  if (!keys) {
+    keys = names.map((name) => `${JSON.stringify(name)}:`);
+    keysOf.set(names, keys);
+  }
+  return keys;
+}
+
+function valueText(value: NonNullable<Value>): string {
+  switch (typeof value) {
+    case 'number':
+      return Number.isFinite(value) ? `${value}` : 'null';
+    case 'bigint':
+      return BigInt.asIntN(54, value) === value ? `${value}` : `"${value}"`;
+    default:
+      return JSON.stringify(value);
+  }
+}
+
+function flawsText(quality: Flaw['quality'], names: readonly string[], flaws: ReadonlyMap<number, Flaw>): string {
+  const found: Record<string, string> = {};
+  for (const [index, flaw] of flaws) if (flaw.quality === quality) found[names[index] as string] = flaw.reason;
+  return Object.keys(found).length > 0 ? `,"${quality}":${JSON.stringify(found)}` : '';
+}

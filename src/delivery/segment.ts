@@ -1,0 +1,77 @@
+/**
+ * The text of a segment: many events in one row, before compression. Columns stay columns, and what events share (device,
+ * topic, names of points) is written once:
+ *
+ * `{ "shapes": [[device, topic, [names…]]…], "events": [[shape, seq, at, [values…], flaws?]…, [-1, seq, gap]…] }`
+ *
+ * A 64-bit integer is `{"int": "digits"}`; flaws are `{"index": [quality, reason]}`.
+ */
+import type { Event, Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
+import type { Entry } from './entry.js';
+
+type StoredValue = number | string | boolean | null | { int: string };
+type StoredFlaws = Record<string, [Flaw['quality'], string]>;
+type Shape = [device: string, topic: string, names: readonly string[]];
+type StoredEvent =
+  | [shape: number, seq: number, at: number, values: readonly StoredValue[], flaws?: StoredFlaws]
+  | [gap: -1, seq: number, event: GapEvent];
+interface StoredSegment {
+  shapes: Shape[];
+  events: StoredEvent[];
+}
+
+/** Writes entries of one lane as the text of a segment. */
+export function encodeSegment(entries: readonly Entry[]): string {
+  const shapes: Shape[] = [];
+  const known = new Map<readonly string[], { shape: number; device: string; topic: string }[]>();
+  const events = entries.map(({ seq, event }): StoredEvent => {
+    if (event.kind === 'gap') return [-1, seq, event];
+    const stored: StoredEvent = [shapeOf(event), seq, event.at, storable(event.values)];
+    if (event.flaws) stored.push(Object.fromEntries([...event.flaws].map(([i, f]) => [i, [f.quality, f.reason]])));
+    return stored;
+  });
+  return JSON.stringify({ shapes, events } satisfies StoredSegment);
+
+  function shapeOf({ names, device, topic }: TelemetryEvent): number {
+    let alike = known.get(names);
+    if (!alike) {
+      alike = [];
+      known.set(names, alike);
+    }
+    let found = alike.find((a) => a.device === device && a.topic === topic);
+    if (!found) {
+      found = { shape: shapes.push([device, topic, names]) - 1, device, topic };
+      alike.push(found);
+    }
+    return found.shape;
+  }
+}
+
+/**
+ * Reads a segment back.
+ * @throws SyntaxError or TypeError when the text is not a segment
+ */
+export function decodeSegment(text: string, lane: Event['lane']): { seq: number; event: Event }[] {
+  const { shapes, events } = JSON.parse(text) as StoredSegment;
+  return events.map((stored) => {
+    if (stored[0] === -1) return { seq: stored[1], event: (stored as [-1, number, GapEvent])[2] };
+    const [shape, seq, at, values, flaws] = stored as [number, number, number, StoredValue[], StoredFlaws?];
+    const [device, topic, names] = shapes[shape] as Shape;
+    const event: TelemetryEvent = { kind: 'telemetry', device, at, lane, topic, names, values: values.map(restored) };
+    return { seq, event: flaws ? { ...event, flaws: restoredFlaws(flaws) } : event };
+  });
+}
+
+function storable(values: readonly Value[]): readonly StoredValue[] {
+  for (const value of values)
+    if (typeof value === 'bigint') return values.map((v) => (typeof v === 'bigint' ? { int: v.toString() } : v));
+  return values as readonly StoredValue[];
+}
+
+function restored(value: StoredValue): Value {
+  return value !== null && typeof value === 'object' ? BigInt(value.int) : value;
+}
+
+function restoredFlaws(flaws: StoredFlaws): Map<number, Flaw> {
+  return new Map(Object.entries(flaws).map(([index, [quality, reason]]) => [Number(index), { quality, reason }]));
+}

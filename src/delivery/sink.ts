@@ -1,0 +1,23 @@
+/** The contract with an upstream's channel: it connects, publishes what it is given, and says what became of it. No queue, no retry of messages. */
+
+/** What became of a message: taken, refused for good, or to be tried again later. */
+export type Outcome = { readonly is: 'sent' } | { readonly is: 'rejected' | 'retry'; readonly reason: string };
+
+/** What a sink tells its owner. */
+export interface SinkEvents {
+  /** Connected: messages may be published, at most `window` unacknowledged. */
+  online(window: number): void;
+  /** Not connected, or no longer; every unsettled message is void and will not be reported. The sink keeps trying by itself. */
+  offline(reason: string): void;
+}
+
+/** One way out to one upstream. */
+export interface Sink {
+  start(events: SinkEvents): void;
+  /** Publishes at QoS 1; only while online. `settled` is called at most once, and never after `offline`. */
+  publish(topic: string, payload: string, settled: (outcome: Outcome) => void): void;
+  /** Drops a connection that looks dead; the sink goes offline and connects again. */
+  reset(reason: string): void;
+  /** Says goodbye and ends, within a second or so. Never throws. */
+  close(): Promise<void>;
+}

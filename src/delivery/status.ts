@@ -1,0 +1,54 @@
+/** What waits on disk, read from the outbox files themselves: also while no gateway runs. */
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { TidegateError } from '../errors.js';
+
+/** One upstream's file. Counts are events; times milliseconds since 1970. */
+export interface OutboxFileStatus {
+  readonly id: string;
+  readonly file: string;
+  readonly alarm: number;
+  readonly backlog: number;
+  readonly readings: number;
+  /** Bytes of the file in use. */
+  readonly bytes: number;
+  readonly oldest?: number;
+}
+
+/**
+ * Reads every outbox file of a folder, without changing any. Segments on their way out are counted until they are settled.
+ * @throws TidegateError OUTBOX_OPEN when a file is not an outbox
+ */
+export async function readOutboxStatus(folder: string): Promise<OutboxFileStatus[]> {
+  if (!existsSync(folder)) return [];
+  const { default: Database } = await import('better-sqlite3');
+  const { extentOf } = await import('./segment-file.js');
+  const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite'));
+  return names.sort().map((name) => {
+    const file = join(folder, name);
+    try {
+      const db = new Database(file, { readonly: true, timeout: 5000 });
+      try {
+        const [alarm, live] = [extentOf(db, 'alarm'), extentOf(db, 'live')];
+        const pages = db.pragma('page_count', { simple: true }) as number;
+        const free = db.pragma('freelist_count', { simple: true }) as number;
+        const times = [alarm.from, live.from].filter((time) => time !== undefined);
+        return {
+          id: basename(name, '.sqlite'),
+          file,
+          alarm: alarm.events,
+          backlog: live.events,
+          readings: alarm.readings + live.readings,
+          bytes: (pages - free) * (db.pragma('page_size', { simple: true }) as number),
+          oldest: times.length > 0 ? Math.min(...times) : undefined,
+        };
+      } finally {
+        db.close();
+      }
+    } catch (error) {
+      throw new TidegateError('OUTBOX_OPEN', `${file} cannot be read as an outbox: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  });
+}

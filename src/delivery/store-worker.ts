@@ -1,0 +1,44 @@
+/** The worker thread behind `store.ts`: one SQLite file per upstream, requests answered one after another. */
+import { parentPort } from 'node:worker_threads';
+import { TidegateError } from '../errors.js';
+import { SegmentFile } from './segment-file.js';
+import type { Reply, Request } from './store.js';
+
+const files = new Map<number, SegmentFile>();
+const port = parentPort;
+if (!port) throw new TypeError('store-worker.js runs as a worker thread');
+
+port.on('message', (request: Request) => {
+  let reply: Reply;
+  try {
+    reply = { id: request.id, result: answer(request) };
+  } catch (error) {
+    const code = error instanceof TidegateError ? error.code : 'OUTBOX_STORE';
+    reply = { id: request.id, failure: { code, message: (error as Error).message } };
+  }
+  port.postMessage(reply);
+});
+
+function answer({ file: handle, call }: Request): unknown {
+  if (call.op === 'open') {
+    const opened = new SegmentFile(call.path, call.size);
+    files.set(handle, opened);
+    return { epoch: opened.epoch, bytes: opened.bytes(), alarm: opened.extent('alarm'), live: opened.extent('live') };
+  }
+  if (call.op === 'ping') return undefined;
+  const file = files.get(handle);
+  if (!file) throw new TidegateError('OUTBOX_STORE', 'the outbox file is closed');
+  switch (call.op) {
+    case 'commit':
+      return file.commit(call.segments, call.removable);
+    case 'next':
+      return file.next(call.stream, call.after, call.upTo);
+    case 'remove':
+      return file.remove(call.stream, call.ids);
+    case 'rewrite':
+      return file.rewrite(call.stream, call.row, call.segment);
+    case 'close':
+      files.delete(handle);
+      return file.close();
+  }
+}

@@ -1,0 +1,108 @@
+/** The outbox files, reached from the main thread: one worker thread does all that can wait for a disk. */
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, TidegateError } from '../errors.js';
+import type { Committed, Extent, NewSegment, Removable, StoredRow, StreamName } from './segment-file.js';
+
+/** A request to the worker. */
+export interface Request {
+  readonly id: number;
+  readonly file: number;
+  readonly call: Call;
+}
+
+type Call =
+  | { op: 'open'; path: string; size: number }
+  | { op: 'commit'; segments: readonly NewSegment[]; removable: Removable }
+  | { op: 'next'; stream: StreamName; after: number; upTo: number }
+  | { op: 'remove'; stream: StreamName; ids: readonly number[] }
+  | { op: 'rewrite'; stream: StreamName; row: number; segment: NewSegment }
+  | { op: 'close' }
+  | { op: 'ping' };
+
+/** The worker's answer. */
+export type Reply = { id: number; result: unknown } | { id: number; failure: { code: ErrorCode; message: string } };
+
+/** What an outbox file holds when it is opened. */
+export interface Opened {
+  readonly epoch: number;
+  readonly bytes: number;
+  readonly alarm: Extent;
+  readonly live: Extent;
+}
+
+/** One upstream's file. Requests are answered in their order; each rejects with OUTBOX_STORE when the disk refuses. */
+export interface StoreFile extends Opened {
+  commit(segments: readonly NewSegment[], removable: Removable): Promise<Committed>;
+  next(stream: StreamName, after: number, upTo: number): Promise<StoredRow | undefined>;
+  remove(stream: StreamName, ids: readonly number[]): Promise<void>;
+  rewrite(stream: StreamName, row: number, segment: NewSegment): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The worker thread and all files opened through it. */
+export interface Store {
+  /**
+   * Opens or creates an outbox file.
+   * @param size most bytes on disk
+   * @throws TidegateError OUTBOX_OPEN
+   */
+  open(path: string, size: number): Promise<StoreFile>;
+  /** Resolves when the worker has done all that was asked before; rejects when it is dead. */
+  ping(): Promise<void>;
+  /** Ends the worker; files should be closed before. */
+  close(): Promise<void>;
+}
+
+/** Starts the worker thread. */
+export function openStore(): Store {
+  const worker = new Worker(new URL('./store-worker.js', import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
+  });
+  const waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  let lastRequest = 0;
+  let lastFile = 0;
+  let dead: string | undefined;
+
+  worker.on('message', (reply: Reply) => {
+    const promise = waiting.get(reply.id);
+    waiting.delete(reply.id);
+    if ('failure' in reply) promise?.reject(new TidegateError(reply.failure.code, reply.failure.message));
+    else promise?.resolve(reply.result);
+  });
+  worker.on('error', (error) => end(`the outbox's worker thread failed: ${error.message}`));
+  worker.on('exit', () => end("the outbox's worker thread has ended"));
+
+  return {
+    async open(path, size) {
+      const file = ++lastFile;
+      const opened = await ask<Opened>(file, { op: 'open', path, size });
+      return {
+        ...opened,
+        commit: (segments, removable) => ask(file, { op: 'commit', segments, removable }),
+        next: (stream, after, upTo) => ask(file, { op: 'next', stream, after, upTo }),
+        remove: (stream, ids) => ask(file, { op: 'remove', stream, ids }),
+        rewrite: (stream, row, segment) => ask(file, { op: 'rewrite', stream, row, segment }),
+        close: () => ask(file, { op: 'close' }),
+      };
+    },
+    ping: () => ask(0, { op: 'ping' }),
+    async close() {
+      await worker.terminate();
+    },
+  };
+
+  function ask<Result>(file: number, call: Call): Promise<Result> {
+    if (dead) return Promise.reject(new TidegateError('OUTBOX_STORE', dead));
+    const id = ++lastRequest;
+    return new Promise<Result>((resolve, reject) => {
+      waiting.set(id, { resolve: resolve as (result: unknown) => void, reject });
+      worker.postMessage({ id, file, call } satisfies Request);
+    });
+  }
+
+  function end(reason: string): void {
+    dead ??= reason;
+    for (const promise of waiting.values()) promise.reject(new TidegateError('OUTBOX_STORE', dead));
+    waiting.clear();
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * One sequence of events, from acceptance to acknowledgement. Young events are in memory (`fresh`), on disk too once the flush
+ * window made them a segment. A segment that grows too old to be live is released: it stays on disk only, and comes back, oldest
+ * first, through `stored`.
+ */
+import type { GapCause, GapEvent } from '../model.js';
+import { type Entry, type Segment, weightOf } from './entry.js';
+import { EntryQueue } from './queue.js';
+import { decodeSegment } from './segment.js';
+import type { Extent, StoredRow, StreamName } from './segment-file.js';
+import type { StoreFile } from './store.js';
+
+/** How few events read back from disk may wait before the next segment is fetched. */
+const LOW_WATER = 256;
+
+/** What a stream needs from its outbox. */
+export interface StreamOptions {
+  readonly name: StreamName;
+  readonly file: StoreFile;
+  readonly extent: Extent;
+  /** Most events that may be sent while settled segments still await their removal: the bound on duplicates after a crash. */
+  readonly ahead: number;
+  /** Topic of gap events. */
+  readonly gapTopic: string;
+  /** Called when more can be sent. */
+  ready(): void;
+  /** Called when the disk refuses. */
+  failed(error: Error): void;
+}
+
+export class Stream {
+  readonly fresh = new EntryQueue();
+  readonly stored = new EntryQueue();
+  /** Events that are on disk only. */
+  onDisk: number;
+  /** Bytes that `fresh` occupies, roughly. */
+  weight = 0;
+  /** Rows up to this id are released; rows up to the other are read back. */
+  private releasedUpTo: number;
+  private loadedUpTo = 0;
+  private loading = false;
+  /** Of released rows: the events that were settled before. */
+  private readonly settled = new Map<number, Set<number>>();
+  private readonly toRemove: number[] = [];
+  private removing: Promise<void> | undefined;
+  private sentAhead = 0;
+  /** True while the disk refuses: nothing waits for it then. */
+  diskFails = false;
+
+  constructor(private readonly options: StreamOptions) {
+    this.onDisk = options.extent.events;
+    this.releasedUpTo = options.extent.lastId;
+  }
+
+  /** Rows on disk that nobody holds in memory. */
+  get removable(): { after: number; upTo: number } {
+    return { after: this.loadedUpTo, upTo: this.releasedUpTo };
+  }
+
+  /** True when nothing older than `fresh` waits. */
+  get drained(): boolean {
+    return this.loadedUpTo >= this.releasedUpTo && this.stored.waiting === 0 && !this.loading;
+  }
+
+  accept(entry: Entry): void {
+    this.fresh.push(entry);
+    this.weight += weightOf(entry.event);
+  }
+
+  /** The oldest young event that waits. With `savedOnly` it must be on disk already. */
+  nextFresh(savedOnly: boolean): Entry | undefined {
+    const entry = this.fresh.next();
+    return entry && (entry.segment || !savedOnly) && !this.tooFarAhead(entry) ? entry : undefined;
+  }
+
+  /** The oldest event on disk; fetches more when few are left. */
+  nextStored(): Entry | undefined {
+    if (this.stored.waiting < LOW_WATER) this.load();
+    const entry = this.stored.next();
+    return entry && !this.tooFarAhead(entry) ? entry : undefined;
+  }
+
+  markSent(entry: Entry): void {
+    this.queueOf(entry).markSent(entry);
+    if (entry.segment && this.toRemove.length > 0) this.sentAhead++;
+  }
+
+  /** Makes one sent event wait again, in its place. */
+  markWaiting(entry: Entry): void {
+    this.queueOf(entry).markWaiting(entry);
+  }
+
+  /** Settles an event for good; its segment is removed with its last one. */
+  settle(entry: Entry): void {
+    this.queueOf(entry).markDone(entry);
+    if (!entry.late) this.weight -= weightOf(entry.event);
+    const { segment } = entry;
+    if (!segment) return;
+    segment.done.push(entry.seq);
+    if (--segment.open === 0) this.remove(segment);
+  }
+
+  /** After a lost connection: all that was sent waits again. */
+  rewind(): void {
+    this.fresh.rewind();
+    this.stored.rewind();
+  }
+
+  /** Young events that are neither on disk nor done. */
+  unsaved(): Entry[] {
+    const found: Entry[] = [];
+    for (const entry of this.fresh) if (!entry.segment && !entry.saving && entry.state !== 'done') found.push(entry);
+    return found;
+  }
+
+  /** Notes that these entries are now the row `id`. */
+  saved(entries: readonly Entry[], id: number): void {
+    const segment: Segment = { id, open: 0, done: [] };
+    for (const entry of entries) {
+      entry.saving = false;
+      entry.segment = segment;
+      if (entry.state === 'done') segment.done.push(entry.seq);
+      else segment.open++;
+    }
+    if (segment.open === 0) this.remove(segment);
+  }
+
+  /** Lets go of segments that are older than `bornBefore`, or whatever their age while `fresh` outweighs `weight`. */
+  release(bornBefore: number, weight: number): void {
+    for (;;) {
+      const segment = this.fresh.peek()?.segment;
+      if (!segment) return;
+      let count = 0;
+      let freed = 0;
+      let youngest = 0;
+      for (const entry of this.fresh) {
+        if (entry.segment !== segment && entry.state !== 'done') break;
+        if (entry.state === 'sent') return;
+        if (entry.state === 'waiting') freed += weightOf(entry.event);
+        youngest = entry.born;
+        count++;
+      }
+      if (youngest >= bornBefore && this.weight <= weight) return;
+      this.fresh.drop(count);
+      this.weight -= freed;
+      this.onDisk += segment.open;
+      this.releasedUpTo = segment.id;
+      if (segment.done.length > 0) this.settled.set(segment.id, new Set(segment.done));
+    }
+  }
+
+  /** Counts what the budget removed from disk. */
+  removedByBudget(events: number): void {
+    this.onDisk = Math.max(0, this.onDisk - events);
+  }
+
+  /**
+   * Replaces the oldest waiting events in memory by one gap until `fresh` is within `weight`.
+   * @returns how many events were given up
+   */
+  giveUp(weight: number): number {
+    let last: Entry | undefined;
+    let gap: GapEvent | undefined;
+    let count = 0;
+    for (const entry of [...this.fresh]) {
+      if (this.weight <= weight) break;
+      if (entry.state !== 'waiting' || entry.segment || entry.saving) continue;
+      if (last) this.settle(last);
+      last = entry;
+      if (entry.event.kind !== 'gap') count++;
+      gap = merged(gap, entry.event, this.options.gapTopic);
+      this.weight += weightOf(gap) - weightOf(entry.event);
+      entry.event = gap;
+    }
+    return count;
+  }
+
+  /** Writes back what is left of segments that are settled in part, so that a clean stop leaves no duplicates, and awaits removals. */
+  async tidy(pack: (entries: Entry[]) => Parameters<StoreFile['rewrite']>[2]): Promise<void> {
+    for (const id of [...this.settled.keys()]) {
+      const row = await this.options.file.next(this.options.name, id - 1, id);
+      if (row) this.unpack(row);
+    }
+    const open = new Map<Segment, Entry[]>();
+    for (const queue of [this.fresh, this.stored])
+      for (const entry of queue) {
+        if (!entry.segment || entry.segment.done.length === 0 || entry.state === 'done') continue;
+        const entries = open.get(entry.segment);
+        if (entries) entries.push(entry);
+        else open.set(entry.segment, [entry]);
+      }
+    for (const [segment, entries] of open)
+      await this.options.file.rewrite(this.options.name, segment.id, pack(entries));
+    await this.removeSettled();
+  }
+
+  /** Removes settled rows; called again by itself after a failure of the disk. */
+  removeSettled(): Promise<void> {
+    this.removing ??= this.removeAll().finally(() => (this.removing = undefined));
+    return this.removing;
+  }
+
+  private async removeAll(): Promise<void> {
+    while (this.toRemove.length > 0) {
+      const ids = this.toRemove.slice();
+      try {
+        await this.options.file.remove(this.options.name, ids);
+      } catch (error) {
+        this.diskFails = true;
+        this.options.failed(error as Error);
+        return;
+      }
+      this.diskFails = false;
+      this.toRemove.splice(0, ids.length);
+      this.sentAhead = 0;
+      this.options.ready();
+    }
+  }
+
+  private remove(segment: Segment): void {
+    this.toRemove.push(segment.id);
+    void this.removeSettled();
+  }
+
+  /** True when a crash now could repeat more than a segment and a window; a failing disk stops no delivery. */
+  private tooFarAhead(entry: Entry): boolean {
+    return (
+      entry.segment !== undefined && this.toRemove.length > 0 && this.sentAhead >= this.options.ahead && !this.diskFails
+    );
+  }
+
+  private queueOf(entry: Entry): EntryQueue {
+    return entry.late ? this.stored : this.fresh;
+  }
+
+  private load(): void {
+    if (this.loading || this.loadedUpTo >= this.releasedUpTo) return;
+    this.loading = true;
+    const upTo = this.releasedUpTo;
+    this.options.file.next(this.options.name, this.loadedUpTo, upTo).then(
+      (row) => {
+        this.loading = false;
+        this.diskFails = false;
+        if (row) this.unpack(row);
+        else this.loadedUpTo = upTo;
+        if (this.loadedUpTo >= this.releasedUpTo) this.onDisk = 0;
+        this.options.ready();
+      },
+      (error: Error) => {
+        this.diskFails = true;
+        this.options.failed(error);
+        // Asked again at the next tick of the outbox, not at once.
+        setTimeout(() => {
+          this.loading = false;
+          this.options.ready();
+        }, 1000).unref();
+      },
+    );
+  }
+
+  private unpack(row: StoredRow): void {
+    this.loadedUpTo = row.id;
+    const settled = this.settled.get(row.id);
+    this.settled.delete(row.id);
+    const segment: Segment = { id: row.id, open: 0, done: settled ? [...settled] : [] };
+    for (const { seq, event } of this.eventsOf(row)) {
+      if (settled?.has(seq)) continue;
+      this.stored.push({ epoch: row.epoch, seq, event, born: 0, late: true, state: 'waiting', saving: false, segment });
+      segment.open++;
+    }
+    this.onDisk = Math.max(0, this.onDisk - segment.open);
+    if (segment.open === 0) this.remove(segment);
+  }
+
+  private eventsOf(row: StoredRow): { seq: number; event: Entry['event'] }[] {
+    if (row.gap === null && row.text !== undefined)
+      try {
+        return decodeSegment(row.text, this.options.name);
+      } catch {
+        // Falls through: what cannot be read is reported as a gap.
+      }
+    const { from, to, events: count, lastSeq: seq } = row;
+    const cause: GapCause = row.gap ?? 'unreadable';
+    const { gapTopic: topic, name: lane } = this.options;
+    return [{ seq, event: { kind: 'gap', device: '', at: to, lane, topic, cause, count, from, to } }];
+  }
+}
+
+/** A gap that stands for another gap, if any, and one more event. */
+function merged(gap: GapEvent | undefined, event: Entry['event'], topic: string): GapEvent {
+  const { from, to, count } = event.kind === 'gap' ? event : { from: event.at, to: event.at, count: 1 };
+  return {
+    kind: 'gap',
+    device: '',
+    at: Math.max(gap?.to ?? to, to),
+    lane: event.lane,
+    topic,
+    cause: 'memory',
+    count: (gap?.count ?? 0) + count,
+    from: Math.min(gap?.from ?? from, from),
+    to: Math.max(gap?.to ?? to, to),
+  };
+}

@@ -1,0 +1,173 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { readOutboxStatus } from '../../src/delivery/status.js';
+import { TestBroker } from '../support/broker.js';
+import { event, openTestUpstream, temporaryFolder } from '../support/upstream.js';
+
+interface Message {
+  id: string;
+  values?: { n: number };
+  late?: boolean;
+  gap?: { count: number; cause: string };
+}
+
+const numbers = (messages: Message[]): number[] => messages.flatMap((m) => (m.values ? [m.values.n] : []));
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+async function broker(): Promise<TestBroker> {
+  const started = await TestBroker.start();
+  onTestFinished(() => started.down());
+  return started;
+}
+
+describe('delivery', () => {
+  test('sends at once, in order, with unique ids, a retained birth and a retained goodbye', async () => {
+    const cloud = await broker();
+    const upstream = await openTestUpstream(cloud.url, temporaryFolder());
+    for (const n of range(1, 500)) upstream.accept(event(n));
+    await cloud.until(() => cloud.json('t/live').length === 500);
+    const messages = cloud.json<Message>('t/live');
+    expect(numbers(messages)).toEqual(range(1, 500));
+    expect(messages[0]).toEqual({ id: 'g:1:1', ts: 1_700_000_000_001, device: 'd', values: { n: 1, state: 'on' } });
+    expect(new Set(messages.map((m) => m.id)).size).toBe(500);
+    await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(500));
+    await upstream.close();
+    const status = cloud.received.filter((m) => m.topic === 'tidegate/g/status');
+    expect(status.map((m) => [m.retain, JSON.parse(m.payload).state])).toEqual([
+      [true, 'online'],
+      [true, 'offline'],
+    ]);
+  });
+
+  test('writes nothing to disk while the upstream acknowledges', async () => {
+    const cloud = await broker();
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(cloud.url, folder, { buffer: { flush: '40ms' } });
+    for (let n = 1; n <= 200; n++) {
+      upstream.accept(event(n));
+      if (n % 10 === 0) await cloud.until(() => cloud.json('t/live').length === n);
+      expect((await readOutboxStatus(folder))[0]).toMatchObject({ backlog: 0, alarm: 0 });
+    }
+    await upstream.close();
+  });
+
+  test('keeps everything through an outage, live data first, the backlog marked late and in order', async () => {
+    const cloud = await broker();
+    const upstream = await openTestUpstream(cloud.url, temporaryFolder(), {
+      buffer: { flush: '40ms', live_for: '1500ms' },
+    });
+    upstream.accept(event(1));
+    await cloud.until(() => cloud.json('t/live').length === 1);
+    await cloud.down();
+    for (const n of range(2, 300)) upstream.accept(event(n));
+    await vi.waitFor(() => expect(upstream.status().waiting).toEqual({ alarm: 0, live: 0, backlog: 299 }), 5000);
+    upstream.accept(event(301));
+    await cloud.up();
+    await cloud.until(() => cloud.json('t/live').length === 301);
+    const messages = cloud.json<Message>('t/live');
+    expect(numbers(messages.filter((m) => m.late))).toEqual(range(2, 300));
+    expect(numbers(messages.filter((m) => !m.late))).toEqual([1, 301]);
+    expect(messages[1]?.values?.n).toBe(301);
+    await vi.waitFor(() => expect(upstream.status()).toMatchObject({ acknowledged: 301, waiting: { backlog: 0 } }));
+    await upstream.close();
+  });
+
+  test('sends alarms before live data and the backlog, in their own order', async () => {
+    const cloud = await broker();
+    await cloud.down();
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(cloud.url, folder, {
+      in_flight: 1,
+      buffer: { flush: '40ms', live_for: '80ms' },
+    });
+    for (const n of range(1, 50)) upstream.accept(event(n, n % 10 === 0 ? 'alarm' : 'live'));
+    await vi.waitFor(() => expect(upstream.status().waiting).toEqual({ alarm: 5, live: 0, backlog: 45 }), 5000);
+    upstream.accept(event(51));
+    upstream.accept(event(60, 'alarm'));
+    await cloud.up();
+    await cloud.until(() => cloud.received.length >= 53);
+    expect(numbers(cloud.json('t/alarm'))).toEqual([10, 20, 30, 40, 50, 60]);
+    const data = cloud.received.filter((m) => m.topic.startsWith('t/'));
+    expect(data.slice(0, 6).map((m) => m.topic)).toEqual(Array(6).fill('t/alarm'));
+    expect(JSON.parse(data[6]?.payload ?? '').values.n).toBe(51);
+    await upstream.close();
+  });
+
+  test('a clean stop during an outage loses and repeats nothing, and never uses an id twice', async () => {
+    const cloud = await broker();
+    await cloud.down();
+    const folder = temporaryFolder();
+    for (const start of [0, 1, 2]) {
+      const upstream = await openTestUpstream(cloud.url, folder);
+      for (const n of range(1, 100)) upstream.accept(event(start * 100 + n));
+      await upstream.close();
+    }
+    expect((await readOutboxStatus(folder))[0]).toMatchObject({ id: 'cloud', backlog: 300, readings: 600 });
+    await cloud.up();
+    const upstream = await openTestUpstream(cloud.url, folder);
+    await cloud.until(() => cloud.json('t/live').length === 300);
+    const messages = cloud.json<Message>('t/live');
+    expect(numbers(messages)).toEqual(range(1, 300));
+    expect(messages.every((m) => m.late)).toBe(true);
+    expect(messages.map((m) => m.id.split(':')[1])).toEqual(range(1, 300).map((n) => String(Math.ceil(n / 100))));
+    await vi.waitFor(async () => expect((await readOutboxStatus(folder))[0]).toMatchObject({ backlog: 0 }));
+    await upstream.close();
+  });
+
+  test('beyond its size the oldest telemetry goes, alarms stay, and one gap in its place says what went', async () => {
+    const cloud = await broker();
+    await cloud.down();
+    const folder = temporaryFolder();
+    const settings = { buffer: { size: '1MB', flush: '40ms', live_for: '40ms' } };
+    const upstream = await openTestUpstream(cloud.url, folder, settings);
+    upstream.accept(event(0, 'alarm'));
+    const noise = Array.from({ length: 200 }, (_, i) => `p${i}`);
+    let n = 0;
+    while (upstream.status().dropped === 0 || n < 800) {
+      for (let i = 0; i < 20; i++) {
+        n++;
+        const values = noise.map((_, j) => Math.sin(n * 1000 + j));
+        upstream.accept({ ...event(n), names: noise, values });
+      }
+      const { accepted } = upstream.status();
+      await vi.waitFor(
+        () => expect(upstream.status().waiting.backlog + upstream.status().dropped).toBe(accepted - 1),
+        5000,
+      );
+    }
+    const { dropped, bytesOnDisk } = upstream.status();
+    expect(bytesOnDisk).toBeLessThanOrEqual(1_000_000);
+    await cloud.up();
+    await cloud.until(() => cloud.json('t/live').length === n - dropped);
+    expect(cloud.json<Message>('t/alarm')).toHaveLength(1);
+    const gaps = cloud.json<Message>('g/gap');
+    expect(gaps).toHaveLength(1);
+    expect(gaps[0]?.gap).toMatchObject({
+      count: dropped,
+      cause: 'budget',
+      from: 1_700_000_000_001,
+      to: 1_700_000_000_000 + dropped,
+    });
+    expect(cloud.json<Message>('t/live')[0]?.id).toBe(`g:1:${dropped + 2}`);
+    const order = cloud.received.map((m) => m.topic).filter((topic) => topic.endsWith('gap') || topic.endsWith('live'));
+    expect(order.indexOf('tidegate/g/gap')).toBe(0);
+    await upstream.close();
+  });
+
+  test('strict mode has every event on disk before it is published', async () => {
+    const cloud = await broker();
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(cloud.url, folder, { buffer: { durability: 'strict' } });
+    await vi.waitFor(() => expect(upstream.status().link).toBe('online'));
+    const onDisk: number[] = [];
+    cloud.on('message', () => void readOutboxStatus(folder).then(([file]) => onDisk.push(file?.backlog ?? 0)));
+    upstream.accept(event(1));
+    expect(upstream.status().inFlight).toBe(0);
+    await cloud.until(() => cloud.json('t/live').length === 1);
+    await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(1));
+    for (const n of range(2, 100)) upstream.accept(event(n));
+    await cloud.until(() => cloud.json('t/live').length === 100);
+    expect(numbers(cloud.json('t/live'))).toEqual(range(1, 100));
+    await vi.waitFor(async () => expect((await readOutboxStatus(folder))[0]).toMatchObject({ backlog: 0 }));
+    await upstream.close();
+  });
+});

@@ -1,0 +1,52 @@
+/** An upstream on a temporary folder, with events made by number. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import { gatewaySchema } from '../../src/config/schema.js';
+import { openStore } from '../../src/delivery/store.js';
+import { openUpstream, type Upstream } from '../../src/delivery/upstream.js';
+import type { Event, TelemetryEvent } from '../../src/model.js';
+
+export const silent = pino({ level: 'silent' });
+const NAMES = ['n', 'state'];
+
+/** A folder that goes when the test does. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tidegate-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Opens an upstream as the gateway does. Keys of `settings` are those of gateway.yaml. */
+export async function openTestUpstream(url: string, folder: string, settings: object = {}): Promise<Upstream> {
+  const { upstreams } = gatewaySchema.parse({
+    gateway: 'g',
+    upstreams: { cloud: { url, reconnect: { min: '20ms', max: '50ms' }, ...settings } },
+  });
+  const config = upstreams.cloud;
+  if (!config) throw new Error('the schema lost the upstream');
+  const store = openStore();
+  const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log: silent });
+  return {
+    ...upstream,
+    async close() {
+      await upstream.close();
+      await store.close();
+    },
+  };
+}
+
+/** The event number `n`. */
+export function event(n: number, lane: Event['lane'] = 'live'): TelemetryEvent {
+  return {
+    kind: 'telemetry',
+    device: 'd',
+    at: 1_700_000_000_000 + n,
+    lane,
+    topic: `t/${lane}`,
+    names: NAMES,
+    values: [n, 'on'],
+  };
+}
