@@ -70,7 +70,7 @@ describe('scale and offset', () => {
     expect(scaled({ type: 'int64', scale: 0.001 }, 123_456_789n)).toBe(123_456.789);
     expect(scaled({ type: 'int64', scale: 10 }, -12n)).toBe(-120);
     expect(scaled({ type: 'uint64', scale: 10, offset: 1 }, 9_007_199_254_740_993n)).toBe(90_071_992_547_409_931n);
-    expect(scaled({ type: 'uint64', scale: 0.1 }, 90_071_992_547_409_930n)).toBe(9_007_199_254_740_992);
+    expect(scaled({ type: 'uint64', scale: 0.1 }, 90_071_992_547_409_920n)).toBe(9_007_199_254_740_992);
   });
 });
 
