@@ -29,7 +29,7 @@ export const CODES = {
   CONFIG_VALUE: code(
     'fix',
     'A value has the wrong type, form or range.',
-    'Write what the message asks for; the reference lists every key.',
+    'Write what the message asks for; docs/reference.md lists every key.',
   ),
   CONFIG_UNKNOWN_KEY: code(
     'fix',

@@ -1,26 +1,57 @@
 /** Durations and sizes as people write them: `500ms`, `10s`, `15m`, `30d`; `64kB`, `256MB`, `2GB`. */
 import { z } from 'zod';
 
-const MILLISECONDS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const BYTES = { B: 1, kB: 1_000, MB: 1_000_000, GB: 1_000_000_000 } as const;
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const BYTES: Readonly<Record<string, number>> = { B: 1, kB: 1_000, MB: 1_000_000, GB: 1_000_000_000 };
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
 const SIZE = /^(\d+(?:\.\d+)?)(B|kB|MB|GB)$/;
 
-/** A duration with its unit; gives milliseconds. */
-export const duration = z
-  .string({ error: 'write a duration with its unit, such as 500ms, 10s, 15m, 2h or 30d' })
-  .regex(DURATION, { error: 'write a duration with its unit, such as 500ms, 10s, 15m, 2h or 30d' })
-  .transform((text) => {
-    const [, number, unit] = DURATION.exec(text) as unknown as [string, string, keyof typeof MILLISECONDS];
-    return Math.round(Number(number) * MILLISECONDS[unit]);
-  });
+const DURATION_WORDS = 'write a duration with its unit, such as 500ms, 10s, 15m, 2h or 30d';
+const SIZE_WORDS = 'write a size with its unit, such as 64kB, 256MB or 2GB';
+
+/** A year: anything longer is a slip of the pen. */
+const LONGEST = 365 * 86_400_000;
+/** A petabyte, for the same reason. */
+const LARGEST = 1e15;
+
+/** Milliseconds of a duration as written, or undefined when it is none. */
+export function parseDuration(text: unknown): number | undefined {
+  return parse(text, DURATION, MILLISECONDS);
+}
+
+/** A duration with its unit, from 1 ms to a year; gives milliseconds. */
+export const duration = durationFrom(1);
+
+/** A duration that may be none at all (`0s`); gives milliseconds. */
+export const pause = durationFrom(0);
 
 /** A size with its unit; gives bytes (1 kB = 1000 B). */
 export const size = z
-  .string({ error: 'write a size with its unit, such as 64kB, 256MB or 2GB' })
-  .regex(SIZE, { error: 'write a size with its unit, such as 64kB, 256MB or 2GB' })
-  .transform((text) => {
-    const [, number, unit] = SIZE.exec(text) as unknown as [string, string, keyof typeof BYTES];
-    return Math.round(Number(number) * BYTES[unit]);
-  });
+  .string({ error: SIZE_WORDS })
+  .regex(SIZE, { error: SIZE_WORDS, abort: true })
+  .refine(
+    within((text) => parse(text, SIZE, BYTES), 1, LARGEST),
+    { error: 'write a size from 1B to 1000000GB' },
+  )
+  .transform((text) => parse(text, SIZE, BYTES) ?? 0);
+
+function durationFrom(least: number) {
+  return z
+    .string({ error: DURATION_WORDS })
+    .regex(DURATION, { error: DURATION_WORDS, abort: true })
+    .refine(within(parseDuration, least, LONGEST), { error: `write a duration from ${least}ms to 365d` })
+    .transform((text) => parseDuration(text) ?? 0);
+}
+
+function parse(text: unknown, form: RegExp, factors: Readonly<Record<string, number>>): number | undefined {
+  const [, number, unit = ''] = (typeof text === 'string' && form.exec(text)) || [];
+  return number === undefined ? undefined : Math.round(Number(number) * (factors[unit] ?? Number.NaN));
+}
+
+function within(measure: (text: string) => number | undefined, least: number, most: number): (text: string) => boolean {
+  return (text) => {
+    const value = measure(text) ?? 0;
+    return value >= least && value <= most;
+  };
+}

@@ -1,8 +1,8 @@
 /** Checks values against zod schemas and says every problem at its place, in words for people. */
 import type { ZodType } from 'zod';
 import type { TidegateError } from '../errors.js';
-import { diagnose } from './diagnose.js';
-import { knownKeys } from './shape.js';
+import { diagnose, type Known } from './diagnose.js';
+import { describedAs, knownKeys } from './shape.js';
 import type { Path, Source } from './source.js';
 
 export { suggest } from './suggest.js';
@@ -18,6 +18,7 @@ export interface CheckOptions {
 /**
  * Checks `value` and gives what the schema makes of it, or undefined when anything is wrong: all of it is then in `problems`.
  * A number or boolean where text is asked for is taken as it is written (`version: 5`, `unit: 1`, `username: 007`).
+ * A schema's own `refine` may carry `params: { code, hint }` for the error that it becomes.
  * @param at path of `value` in the file, or a function that tells where each part of it comes from
  */
 export function check<T>(
@@ -41,8 +42,11 @@ export function check<T>(
     if (texts.size > 0) result = schema.safeParse(input);
   }
   if (result.success) return result.data;
-  const keysAt = (path: Path) => [...knownKeys(schema, path), ...(path.length === 0 ? (options.known ?? []) : [])];
-  for (const finding of diagnose(result.error.issues, input, keysAt)) {
+  const known: Known = {
+    keys: (path) => [...knownKeys(schema, path), ...(path.length === 0 ? (options.known ?? []) : [])],
+    about: (path) => describedAs(schema, path),
+  };
+  for (const finding of diagnose(result.error.issues, input, known)) {
     const { source: file, path } = where(finding.path);
     const { hint, key } = finding;
     problems.push(file.problem(finding.code, path, finding.message, { ...(hint !== undefined && { hint }), key }));

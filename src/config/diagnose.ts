@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
 import type { Path } from './source.js';
-import { hintFor } from './suggest.js';
+import { hintFor, suggest } from './suggest.js';
 
 type Issue = z.core.$ZodIssue;
 
@@ -18,23 +18,55 @@ export interface Finding {
   readonly wantsText?: boolean;
 }
 
-/** All findings about `value`, each said once: a mistyped required key is not also missing. */
-export function diagnose(
-  issues: readonly Issue[],
-  value: unknown,
-  keysAt: (path: Path) => string[] = () => [],
-): Finding[] {
-  const findings = issues.flatMap((issue) => explain(issue, [], value, keysAt));
-  const meant = new Set<string>();
-  for (const { code, path, hint } of findings)
-    if (code === 'CONFIG_UNKNOWN_KEY') {
-      const key = /^did you mean "(.*)"\?$/.exec(hint ?? '')?.[1];
-      if (key !== undefined) meant.add([...path.slice(0, -1), key].join('\n'));
-    }
-  return findings.filter(({ code, path }) => code !== 'CONFIG_MISSING_KEY' || !meant.has(path.join('\n')));
+/** What the schema knows at a path: its keys, and what it says about itself. */
+export interface Known {
+  keys(path: Path): string[];
+  about(path: Path): string | undefined;
 }
 
-function explain(issue: Issue, parent: Path, value: unknown, keysAt: (path: Path) => string[]): Finding[] {
+const NOTHING: Known = { keys: () => [], about: () => undefined };
+
+/** All findings about `value`, each said once: a mistyped required key is unknown, but not also missing. */
+export function diagnose(issues: readonly Issue[], value: unknown, known: Known = NOTHING): Finding[] {
+  const findings = issues.flatMap((issue) => explain(issue, [], value, known));
+  return findings.flatMap((finding) => {
+    if (finding.code !== 'CONFIG_MISSING_KEY') return [finding];
+    const typo = mistyped(finding.path, value, known.keys(finding.path.slice(0, -1)));
+    if (typo === undefined) return [finding];
+    // A strict object says by itself that the mistyped key is unknown; a loose one leaves it to us.
+    return findings.some(({ code, path }) => code === 'CONFIG_UNKNOWN_KEY' && same(path, typo.path)) ? [] : [typo];
+  });
+}
+
+/** The unknown key that was meant to be the missing one. */
+function mistyped(missing: Path, value: unknown, keys: readonly string[]): Finding | undefined {
+  const parent = missing.slice(0, -1);
+  const name = String(missing.at(-1));
+  const holder = valueAt(value, parent);
+  const strangers = Object.keys(typeof holder === 'object' && holder !== null ? holder : {}).filter(
+    (key) => !keys.includes(key),
+  );
+  const key = suggest(name, strangers);
+  return key === undefined ? undefined : unknown([...parent, key], [name]);
+}
+
+function unknown(path: Path, keys: readonly string[]): Finding {
+  const key = String(path.at(-1));
+  const hint = hintFor(key, keys);
+  return {
+    code: 'CONFIG_UNKNOWN_KEY',
+    path,
+    message: `unknown key "${key}"`,
+    key: true,
+    ...(hint !== undefined && { hint }),
+  };
+}
+
+function same(a: Path, b: Path): boolean {
+  return a.length === b.length && a.every((step, index) => String(step) === String(b[index]));
+}
+
+function explain(issue: Issue, parent: Path, value: unknown, known: Known): Finding[] {
   const path: Path = [...parent, ...(issue.path as (string | number)[])];
   const found = valueAt(value, path);
   const finding = (message: string, hint?: string): Finding => ({
@@ -46,22 +78,21 @@ function explain(issue: Issue, parent: Path, value: unknown, keysAt: (path: Path
   });
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => ({
-        ...finding(`unknown key "${key}"`, hintFor(key, keysAt(path))),
-        code: 'CONFIG_UNKNOWN_KEY' as const,
-        path: [...path, key],
-        key: true,
-      }));
+      return issue.keys.map((key) => unknown([...path, key], known.keys(path)));
     case 'invalid_key':
       return [{ ...finding(`"${path.at(-1)}" cannot be a key: ${issue.issues[0]?.message ?? 'invalid'}`), key: true }];
     case 'invalid_union':
-      return explainUnion(issue, path, value, keysAt, finding);
+      return explainUnion(issue, path, value, known, finding);
     case 'invalid_type':
     case 'invalid_value': {
-      if (found === undefined) return [missing(path, wanted(issue))];
+      if (found === undefined) return [missing(path, known.about(path) ?? wanted(issue))];
       const wantsText = isPlain(found) && (issue.code === 'invalid_value' || issue.expected === 'string');
       const near = issue.code === 'invalid_value' ? hintFor(String(found), issue.values.map(String)) : undefined;
-      return [{ ...finding(`${wanted(issue)}, not ${show(found)}`, near), wantsText }];
+      return [{ ...finding(butFound(wanted(issue), found), near), wantsText }];
+    }
+    case 'custom': {
+      const { code = 'CONFIG_VALUE', hint } = (issue.params ?? {}) as { code?: ErrorCode; hint?: string };
+      return [{ ...finding(wanted(issue), hint), code }];
     }
     default:
       return [finding(wanted(issue))];
@@ -73,14 +104,12 @@ function explainUnion(
   issue: Extract<Issue, { code: 'invalid_union' }>,
   path: Path,
   value: unknown,
-  keysAt: (path: Path) => string[],
+  known: Known,
   finding: (message: string) => Finding,
 ): Finding[] {
   const found = valueAt(value, path);
-  if (found === undefined) return [missing(path, own(issue) ?? 'a value is needed')];
-  const branches = issue.errors.map((errors) =>
-    errors.flatMap((inner) => explain(inner as Issue, path, value, keysAt)),
-  );
+  if (found === undefined) return [missing(path, known.about(path) ?? own(issue) ?? 'write a value')];
+  const branches = issue.errors.map((errors) => errors.flatMap((inner) => explain(inner as Issue, path, value, known)));
   const wantsText = branches.some(
     (branch) => branch.length === 1 && branch[0]?.wantsText && branch[0].path.length === path.length,
   );
@@ -93,7 +122,7 @@ function explainUnion(
   const message =
     own(issue) ??
     [...new Set(branches.map((branch) => branch[0]?.message.replace(/, not .*$/, '') ?? ''))].join(', or ');
-  return [{ ...finding(`${message}, not ${show(found)}`), wantsText }];
+  return [{ ...finding(butFound(message, found)), wantsText }];
 }
 
 function missing(path: Path, message: string): Finding {
@@ -159,9 +188,12 @@ function valueAt(value: unknown, path: Path): unknown {
   return node;
 }
 
+function butFound(wish: string, found: unknown): string {
+  return found === null ? `nothing is written here: ${wish}` : `${wish}, not ${show(found)}`;
+}
+
 /** A value as a person would name it. */
 function show(value: unknown): string {
-  if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'keys and values';
   const text = typeof value === 'string' ? `"${value}"` : String(value);

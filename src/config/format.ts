@@ -23,7 +23,9 @@ export function formatProblem(error: TidegateError, options: { color?: boolean }
     `${String(place.line).padStart(gutter)} ${bar} ${text}`,
     `${' '.repeat(gutter)} ${bar} ${before}${paint('31', mark)}`,
     `${' '.repeat(gutter)}   ${advice}  ${code}`,
-  ].join('\n');
+  ]
+    .map((line) => line.trimEnd())
+    .join('\n');
 }
 
 /** The line without secrets and control characters, cut to a window around the column when it is long. */

@@ -1,6 +1,7 @@
 /** The shape of `gateway.yaml`. Types, error messages, the JSON Schema for editors and `gateway.example.yaml` follow from here. */
 import { z } from 'zod';
 import { duration, size } from '../units.js';
+import { topicTemplate } from './topic.js';
 
 /** Ids become topic levels, file names and CEL values, so they keep to letters, digits, `-`, `_` and `.`. */
 export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
@@ -8,16 +9,20 @@ export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
 });
 
 /** One wire. The driver's own schema checks all keys but `driver`. */
-const connection = z.looseObject({
-  driver: z.string().describe('Field protocol: one of the folders of drivers/.'),
-});
+export const connectionSchema = z
+  .looseObject({
+    driver: z.string().describe('Field protocol: one of the folders of drivers/.'),
+  })
+  .describe('One wire.');
 
 /** One device. The driver's own schema checks all keys that are not here. */
-const device = z.looseObject({
-  profile: z.string().describe('Device profile, as <vendor>/<model>.'),
-  connection: id.describe('One of `connections`.'),
-  tags: z.record(z.string(), z.string()).default({}).describe('Free labels, for rules to match.'),
-});
+export const deviceSchema = z
+  .looseObject({
+    profile: z.string().describe('Device profile, as <vendor>/<model>.'),
+    connection: id.describe('One of `connections`.'),
+    tags: z.record(z.string(), z.string()).default({}).describe('Free labels, for rules to match.'),
+  })
+  .describe('One device.');
 
 const buffer = z.strictObject({
   size: size
@@ -25,68 +30,93 @@ const buffer = z.strictObject({
     .describe('Most bytes on disk for this upstream; beyond it the oldest telemetry is removed and reported.'),
   memory: size.default(32_000_000).describe('Most bytes waiting in memory for the disk.'),
   flush: duration.default(1_000).describe('Flush window: an event is acknowledged or on disk within this time.'),
-  live_for: duration.default(10_000).describe('Telemetry that leaves later than this after its birth is backlog, marked `late`.'),
+  live_for: duration
+    .default(10_000)
+    .describe('Telemetry that leaves later than this after its birth is backlog, marked `late`.'),
   durability: z
     .enum(['window', 'strict'])
     .default('window')
     .describe('`window`: see `flush`. `strict`: on disk before it is published.'),
 });
 
-const upstream = z.strictObject({
-  url: z
-    .string()
-    .regex(/^mqtts?:\/\/[^/]+$/, { error: 'write mqtt://host:port or mqtts://host:port' })
-    .describe('Broker: mqtt://host:port, or mqtts://host:port for TLS.'),
-  version: z.enum(['auto', '3.1.1', '5']).default('auto').describe('MQTT version; `auto` tries 5, then 3.1.1.'),
-  client_id: z.string().min(1).optional().describe('Default: tidegate-<gateway>-<upstream>.'),
-  username: z.string().optional(),
-  password: z
-    .string()
-    .optional()
-    .describe('Name an environment variable or a file, never the secret itself: see gateway.example.yaml.'),
-  ca: z.string().optional().describe('PEM file of the authority to trust, instead of the system ones.'),
-  cert: z.string().optional().describe('PEM file of the client certificate.'),
-  key: z.string().optional().describe("PEM file of the client certificate's key."),
-  keepalive: duration.default(30_000),
-  connect_timeout: duration.default(10_000),
-  reconnect: z
-    .strictObject({
-      min: duration.default(1_000).describe('First pause after a lost connection.'),
-      max: duration.default(60_000).describe('Longest pause; each pause doubles, with jitter.'),
-    })
-    .prefault({}),
-  in_flight: z.int().min(1).max(1000).default(32).describe('Most messages published and not yet acknowledged.'),
-  payload: z.enum(['json']).default('json').describe('Payload format.'),
-  topic: z
-    .string()
-    .min(1)
-    .default('tidegate/{gateway}/{device}/telemetry')
-    .describe('Topic template: {gateway}, {device}, {profile}, {upstream}, {tag.NAME}.'),
-  status_topic: z
-    .string()
-    .min(1)
-    .default('tidegate/{gateway}/status')
-    .describe('Where birth and last will are retained.'),
-  gap_topic: z.string().min(1).default('tidegate/{gateway}/gap').describe('Where removed events are reported.'),
-  buffer: buffer.prefault({}),
-});
+const BROKER = 'write mqtt://host:port or mqtts://host:port';
 
+/** Where events go: an MQTT broker. */
+export const upstreamSchema = z
+  .strictObject({
+    url: z
+      .string()
+      .refine((text) => !text.includes('@'), {
+        error: 'a user or password does not belong in the address',
+        params: { hint: 'write them as `username:` and `password:`, the password as a placeholder' },
+        abort: true,
+      })
+      .refine(isBroker, { error: BROKER })
+      .describe('Broker: mqtt://host:port, or mqtts://host:port for TLS.'),
+    version: z.enum(['auto', '3.1.1', '5']).default('auto').describe('MQTT version; `auto` tries 5, then 3.1.1.'),
+    client_id: z.string().min(1).optional().describe('MQTT client id; by default tidegate-<gateway>-<upstream>.'),
+    username: z.string().optional().describe('User name for the broker.'),
+    password: z
+      .string()
+      .optional()
+      .describe('Name an environment variable or a file, never the secret itself: see gateway.example.yaml.'),
+    ca: z.string().optional().describe('PEM file of the authority to trust, instead of the system ones.'),
+    cert: z.string().optional().describe('PEM file of the client certificate.'),
+    key: z.string().optional().describe("PEM file of the client certificate's key."),
+    keepalive: duration.default(30_000).describe('Longest silence before the broker is asked whether it is there.'),
+    connect_timeout: duration.default(10_000).describe('Longest wait for the broker to accept a connection.'),
+    reconnect: z
+      .strictObject({
+        min: duration.default(1_000).describe('First pause after a lost connection.'),
+        max: duration.default(60_000).describe('Longest pause; each pause doubles, with jitter.'),
+      })
+      .prefault({})
+      .describe('Pauses between attempts to connect.'),
+    in_flight: z.int().min(1).max(1000).default(32).describe('Most messages published and not yet acknowledged.'),
+    payload: z.enum(['json']).default('json').describe('Payload format.'),
+    topic: topicTemplate(['gateway', 'device', 'profile', 'upstream'])
+      .default('tidegate/{gateway}/{device}/telemetry')
+      .describe('Topic template: {gateway}, {device}, {profile}, {upstream}, {tag.NAME}.'),
+    status_topic: topicTemplate(['gateway', 'upstream'])
+      .default('tidegate/{gateway}/status')
+      .describe('Where birth and last will are retained: {gateway}, {upstream}.'),
+    gap_topic: topicTemplate(['gateway', 'upstream'])
+      .default('tidegate/{gateway}/gap')
+      .describe('Where removed events are reported: {gateway}, {upstream}.'),
+    buffer: buffer.prefault({}).describe('What is kept while the broker cannot be reached.'),
+  })
+  .describe('One MQTT broker that events go to.');
+
+/** The whole of `gateway.yaml`. */
 export const gatewaySchema = z.strictObject({
   gateway: id.describe('Name of this gateway, unique among those that share a broker.'),
-  data: z.string().default('data').describe('Folder for state (outboxes); relative to this file.'),
+  data: z.string().min(1).default('data').describe('Folder for state (outboxes); relative to this file.'),
   profiles: z
     .string()
+    .min(1)
     .default('device-profiles')
     .describe('Folder of own profiles; relative to this file. Shipped ones are found without it.'),
   rules: z
     .string()
+    .min(1)
     .default('rules')
     .describe('Folder of rules; relative to this file. Without rule files everything goes to every upstream.'),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
-  connections: z.record(id, connection).default({}),
-  devices: z.record(id, device).default({}),
-  upstreams: z.record(id, upstream).default({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least important lines to write.'),
+    })
+    .prefault({})
+    .describe('Logging.'),
+  connections: z.record(id, connectionSchema).default({}).describe('Wires to devices, by id.'),
+  devices: z.record(id, deviceSchema).default({}).describe('Devices, by id.'),
+  upstreams: z.record(id, upstreamSchema).default({}).describe('Brokers that events go to, by id.'),
 });
+
+function isBroker(text: string): boolean {
+  if (!/^mqtts?:\/\/[^/?#\s]+$/.test(text) || !URL.canParse(text)) return false;
+  const { hostname, port } = new URL(text);
+  return hostname !== '' && port !== '0';
+}
 
 /** `gateway.yaml` as checked: defaults filled in, durations in milliseconds, sizes in bytes, secrets resolved. */
 export type GatewayConfig = z.infer<typeof gatewaySchema>;

@@ -23,6 +23,21 @@ export function knownKeys(schema: ZodType, path: Path): string[] {
   return [...new Set(level.flatMap((def) => Object.keys(def.shape ?? {})))];
 }
 
+/** What the schema says about the value at `path` (`.describe()`), or undefined. */
+export function describedAs(schema: ZodType, path: Path): string | undefined {
+  let level = [schema];
+  for (const step of path) level = level.flatMap(objectsOf).flatMap((def) => childOf(def, step));
+  return level.map(ownWords).find((words) => words !== undefined);
+}
+
+function ownWords(schema: ZodType): string | undefined {
+  const def = schema._zod.def as unknown as Def;
+  return (
+    schema.description ??
+    [def.innerType, def.in].flatMap((part) => (part ? [ownWords(part)] : [])).find((words) => words)
+  );
+}
+
 function childOf(def: Def, step: string | number): ZodType[] {
   const child = def.shape ? def.shape[String(step)] : (def.element ?? def.valueType);
   return child ? [child] : [];

@@ -1,5 +1,5 @@
 /** A YAML file with its places: what people wrote, as plain values, and where each of them stands. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { type ErrorCode, messageOf, type SourcePlace, TidegateError } from '../errors.js';
 import { syntaxProblems } from './syntax.js';
@@ -7,6 +7,10 @@ import { syntaxProblems } from './syntax.js';
 /** Keys and indexes from the root of a file down to one node. */
 export type Path = readonly (string | number)[];
 
+/** A larger file is no file that a person wrote. */
+const MOST_BYTES = 8_000_000;
+/** Deeper nesting than this is refused before the parser meets it: it would exhaust the stack. */
+const DEEPEST = 100;
 /** More nodes than this (aliases counted each time they are used) is no file that a person wrote. */
 const MOST_NODES = 200_000;
 
@@ -25,6 +29,8 @@ export class Source {
   static read(path: string): Source {
     let bytes: Buffer;
     try {
+      const { size } = statSync(path);
+      if (size > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES / 1e6} MB`);
       bytes = readFileSync(path);
     } catch (cause) {
       throw new TidegateError('CONFIG_FILE', `cannot read ${path}: ${reasonOf(cause)}`, { cause });
@@ -48,13 +54,14 @@ export class Source {
     this.text = text;
     const errors: TidegateError[] = [];
     try {
+      if (deepest(text) > DEEPEST) throw new RangeError('too deep');
       const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, intAsBigInt: true });
       this.#root = document.contents ?? undefined;
       errors.push(...syntaxProblems(document, text, (from, to) => this.#placeOf(from, to)));
       if (errors.length === 0) this.value = new Reader(this.#anchors).read(document.contents);
     } catch (cause) {
-      const detail = { place: this.#placeOf(0, 1), cause };
-      errors.push(new TidegateError('CONFIG_SYNTAX', `the file is nested too deep: ${messageOf(cause)}`, detail));
+      const detail = { place: this.#placeOf(0, 1), cause, hint: 'look for many brackets, dashes or aliases in a row' };
+      errors.push(new TidegateError('CONFIG_SYNTAX', 'the file is nested too deep, or too large', detail));
     }
     this.errors = errors;
   }
@@ -129,6 +136,19 @@ export class Source {
     const length = Math.max(1, Math.min(to - from, text.length - column + 1));
     return { file: this.file, line: Math.max(1, line), column, text, length };
   }
+}
+
+/** A bound on the nesting of brackets and dashes; quotes are not looked at. */
+function deepest(text: string): number {
+  let depth = 0;
+  let most = 0;
+  for (const { 0: mark } of text.matchAll(/[[{]|[\]}]|(?:^|\n) *(?:[-?] +)*/g)) {
+    if (mark === '[' || mark === '{') depth++;
+    else if (mark === ']' || mark === '}') depth = Math.max(0, depth - 1);
+    // Blocks nest by their indentation, and by dashes on one line.
+    most = Math.max(most, depth, mark.length / 2);
+  }
+  return most;
 }
 
 /** Turns nodes into plain values. */

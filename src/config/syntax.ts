@@ -11,21 +11,27 @@ export function syntaxProblems(
   const problems: TidegateError[] = [];
   const lines = new Set<number>();
   for (const error of [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])) {
-    const place = placeOf(error.pos[0], error.pos[1]);
+    const [from, to] = visible(text, error.pos);
+    const place = placeOf(from, to);
     // One slip often gives several complaints about the same line: the first says it.
     if (lines.has(place.line)) continue;
     lines.add(place.line);
-    const [message, hint] = words(error, text, placeOf);
+    const [message, hint] = words(error, text);
     problems.push(new TidegateError('CONFIG_SYNTAX', message, { place, ...(hint !== undefined && { hint }) }));
   }
   return problems;
 }
 
-function words(
-  error: YAMLError,
-  text: string,
-  placeOf: (from: number, to: number) => SourcePlace,
-): [message: string, hint?: string] {
+/** What is wrong with blank space is shown at the word after it, and what is missing at the end at the last word. */
+function visible(text: string, [from, to]: [number, number]): [from: number, to: number] {
+  const blank = /^[ \t]*/.exec(text.slice(from))?.[0] ?? '';
+  const start = from + (blank.includes('\t') ? blank.indexOf('\t') : blank.length);
+  if (start < text.trimEnd().length) return [start, Math.max(start + 1, to)];
+  const end = Math.max(0, text.trimEnd().length - 1);
+  return [end, end + 1];
+}
+
+function words(error: YAMLError, text: string): [message: string, hint?: string] {
   const [from] = error.pos;
   const token = /^["']?[^\s:"',{}[\]]*/.exec(text.slice(from))?.[0].replace(/^["']/, '') ?? '';
   switch (error.code) {
@@ -36,21 +42,23 @@ function words(
     case 'MULTIPLE_DOCS':
       return ['a second document begins here', 'remove the line with ---: one file holds one document'];
     case 'BAD_INDENT':
+      if (/ end with /.test(error.message))
+        return ['a bracket is opened before this and not closed', 'close { with } and [ with ]'];
       return ['the indentation does not fit', 'keys of the same group start in the same column'];
     case 'TAG_RESOLVE_FAILED':
       return [`the tag "${token}" is not known`, 'write the value without a tag, in quotes if it starts with "!"'];
     case 'BAD_ALIAS':
       return [`nothing is anchored as "${token.replace(/^\*/, '')}"`, 'put text that starts with * or & in quotes'];
-    case 'MULTILINE_IMPLICIT_KEY':
     case 'BLOCK_AS_IMPLICIT_KEY':
+      if (/compact mappings/.test(error.message))
+        return ['a second ": " stands in this line', 'put the text in quotes'];
+      return ['this line does not fit here', 'look for a missing colon after a key, or for a wrong indentation'];
+    case 'MULTILINE_IMPLICIT_KEY':
       return ['this line does not fit here', 'look for a missing colon after a key, or for a wrong indentation'];
     case 'BAD_SCALAR_START':
       return [`text cannot start with ${text.slice(from, from + 1)} here`, 'put the text in quotes'];
     case 'MISSING_CHAR':
-      return [
-        lower(error.message),
-        placeOf(from, from).text.includes(':') ? 'look for an open quote or bracket' : undefined,
-      ];
+      return [/quote/.test(error.message) ? 'a quote is opened before this and not closed' : lower(error.message)];
     default:
       return [lower(error.message)];
   }

@@ -1,0 +1,94 @@
+/** Reads `gateway.yaml`. */
+import { dirname } from 'node:path';
+import type { ZodType } from 'zod';
+import { ProblemList, TidegateError } from '../errors.js';
+import { check } from './check.js';
+import { findConflicts } from './conflicts.js';
+import { connectionSchema, deviceSchema, type GatewayConfig, gatewaySchema, id, upstreamSchema } from './schema.js';
+import { resolveSecrets } from './secrets.js';
+import { type Path, Source } from './source.js';
+
+export interface LoadedConfig {
+  readonly config: GatewayConfig;
+  readonly source: Source;
+  /** What placeholders were replaced by: never to be logged. */
+  readonly secrets: string[];
+}
+
+/** What can be said of a `gateway.yaml` that may be wrong: its sound parts, all its names, all its problems. */
+export interface ReadConfig extends LoadedConfig {
+  readonly problems: TidegateError[];
+  /** Ids as written, also of entries that are wrong and so are not in `config`. */
+  readonly names: Readonly<Record<Group, readonly string[]>>;
+}
+
+type Group = 'connections' | 'devices' | 'upstreams';
+const GROUPS: Readonly<Record<Group, ZodType>> = {
+  connections: connectionSchema,
+  devices: deviceSchema,
+  upstreams: upstreamSchema,
+};
+
+/** Reads and checks `gateway.yaml`. @throws ProblemList with every problem in it */
+export function loadConfig(path: string): LoadedConfig {
+  const { config, source, secrets, problems } = readConfig(path);
+  if (problems.length > 0) throw new ProblemList(problems);
+  return { config, source, secrets };
+}
+
+/** Like `loadConfig`, but goes on with the sound parts. @throws ProblemList when the file cannot be read as YAML */
+export function readConfig(path: string): ReadConfig {
+  const source = open(path);
+  const problems: TidegateError[] = [];
+  const { value, secrets } = resolveSecrets(source.value, source, dirname(path), problems);
+  if (value === null) problems.push(emptyFile(source));
+  const config = value === null ? undefined : check(gatewaySchema, source, value, [], problems);
+  findConflicts(value, source, problems);
+  const names = {
+    connections: namesIn(value, 'connections'),
+    devices: namesIn(value, 'devices'),
+    upstreams: namesIn(value, 'upstreams'),
+  };
+  return { config: config ?? soundParts(value, source), source, secrets, problems, names };
+}
+
+function open(path: string): Source {
+  let source: Source;
+  try {
+    source = Source.read(path);
+  } catch (error) {
+    throw new ProblemList([error as TidegateError]);
+  }
+  if (source.errors.length > 0) throw new ProblemList([...source.errors]);
+  return source;
+}
+
+function emptyFile(source: Source): TidegateError {
+  const hint = 'start with `gateway: NAME`; gateway.example.yaml shows every key';
+  return new TidegateError('CONFIG_MISSING_KEY', 'the file is empty', { place: source.place([]), hint });
+}
+
+/** The config without the entries and keys that are wrong, so that what depends on the others can be checked in the same run. */
+function soundParts(value: unknown, source: Source): GatewayConfig {
+  const sound = (schema: ZodType, part: unknown, path: Path) => check(schema, source, part, path, []);
+  const written = recordOf(value);
+  const head: Record<string, unknown> = { gateway: 'unknown' };
+  for (const [key, schema] of Object.entries(gatewaySchema.shape as Record<string, ZodType>))
+    if (key in written && !(key in GROUPS) && sound(schema, written[key], [key]) !== undefined)
+      head[key] = written[key];
+  const groups = Object.entries(GROUPS).map(([group, schema]) => {
+    const entries = Object.entries(recordOf(written[group]))
+      .filter(([key]) => id.safeParse(key).success)
+      .map(([key, entry]) => [key, sound(schema, entry, [group, key])] as const);
+    return [group, Object.fromEntries(entries.filter(([, entry]) => entry !== undefined))] as const;
+  });
+  return { ...gatewaySchema.parse(head), ...Object.fromEntries(groups) };
+}
+
+function namesIn(value: unknown, group: Group): string[] {
+  return Object.keys(recordOf(recordOf(value)[group]));
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
