@@ -53,6 +53,11 @@ export const CODES = {
     'An example of a profile does not give what it says.',
     "Compare the words and the values with the vendor's document; mend whichever is wrong.",
   ),
+  PROFILE_STYLE: code(
+    'fix',
+    'A profile works, but is not written as profiles are.',
+    'See device-profiles/README.md; `tidegate run` does not mind, `tidegate check` does.',
+  ),
   RULE_EXPRESSION: code(
     'fix',
     'A CEL expression does not parse or has the wrong type.',

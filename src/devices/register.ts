@@ -1,0 +1,99 @@
+/** The register of devices: from what gateway.yaml and the profiles say to the devices that are polled. */
+import { check, type Where } from '../config/check.js';
+import type { ReadConfig } from '../config/load.js';
+import { connectionSchema, deviceSchema } from '../config/schema.js';
+import type { Path } from '../config/source.js';
+import { hintFor } from '../config/suggest.js';
+import type { Driver } from '../driver.js';
+import type { TidegateError } from '../errors.js';
+import type { Device } from '../model.js';
+import type { Drivers, Profile } from '../profiles/load.js';
+
+/** The wires of a site. */
+export interface Wires {
+  /** Driver of each connection, by id. */
+  readonly drivers: Map<string, Driver>;
+  /** Settings of each connection, as its driver's schema gives them. */
+  readonly settings: Map<string, unknown>;
+}
+
+/** Finds each connection's driver and checks its settings. */
+export async function buildWires(read: ReadConfig, available: Drivers, problems: TidegateError[]): Promise<Wires> {
+  const wires: Wires = { drivers: new Map(), settings: new Map() };
+  for (const [id, { driver: name, ...settings }] of Object.entries(read.config.connections)) {
+    const at = ['connections', id];
+    const load = available[name];
+    if (!load) {
+      const hint = hintFor(name, Object.keys(available));
+      problems.push(unknown(read, [...at, 'driver'], `no driver is called "${name}"`, hint));
+      continue;
+    }
+    const driver = await load();
+    wires.drivers.set(id, driver);
+    const known = Object.keys(connectionSchema.shape);
+    const checked = check(driver.connection, read.source, settings, at, problems, { known });
+    if (checked !== undefined) wires.settings.set(id, checked);
+  }
+  return wires;
+}
+
+/** Devices with their points; those with problems are left out. `profiles` has undefined for one that is there but wrong. */
+export function buildDevices(
+  read: ReadConfig,
+  wires: Wires,
+  profiles: ReadonlyMap<string, Profile | undefined>,
+  problems: TidegateError[],
+): Device[] {
+  const devices: Device[] = [];
+  const taken = new Map<string, string>();
+  for (const [id, { profile: name, connection, tags, ...own }] of Object.entries(read.config.devices)) {
+    const at = ['devices', id];
+    if (!read.names.connections.includes(connection)) {
+      const hint = hintFor(connection, read.names.connections) ?? 'write it under `connections`';
+      problems.push(unknown(read, [...at, 'connection'], `no connection is called "${connection}"`, hint));
+    }
+    const profile = profiles.get(name);
+    const driver = wires.drivers.get(connection);
+    if (driver && profile && driver.name !== profile.driver.name) {
+      const message = `the profile ${name} is for the driver ${profile.driver.name}, the connection "${connection}" is ${driver.name}`;
+      problems.push(read.source.problem('CONFIG_CONFLICT', [...at, 'profile'], message));
+      continue;
+    }
+    const settings = checkSettings(read, driver ?? profile?.driver, profile, own, at, problems);
+    if (!driver || !profile || settings === undefined) continue;
+
+    const place = JSON.stringify([connection, settings]);
+    const other = taken.get(place);
+    if (other !== undefined) {
+      const message = `"${other}" is the same device: same connection, same settings`;
+      const hint = 'give each device its own settings (its unit id), or its own connection';
+      problems.push(read.source.problem('CONFIG_CONFLICT', at, message, { hint, key: true }));
+    }
+    taken.set(place, id);
+    devices.push({ id, profile: name, connection, tags, settings, points: profile.points });
+  }
+  return devices;
+}
+
+/** A device's settings above those of its profile, checked by the driver. */
+function checkSettings(
+  read: ReadConfig,
+  driver: Driver | undefined,
+  profile: Profile | undefined,
+  own: Readonly<Record<string, unknown>>,
+  at: Path,
+  problems: TidegateError[],
+): unknown {
+  if (!driver) return undefined;
+  const shared = profile?.device ?? {};
+  const where: Where = (path) =>
+    profile && path[0] !== undefined && path[0] in shared && !(path[0] in own)
+      ? { source: profile.text, path: ['device', ...path] }
+      : { source: read.source, path: [...at, ...path] };
+  const known = Object.keys(deviceSchema.shape);
+  return check(driver.device, read.source, { ...shared, ...own }, where, problems, { known });
+}
+
+function unknown(read: ReadConfig, path: Path, message: string, hint: string | undefined): TidegateError {
+  return read.source.problem('CONFIG_UNKNOWN_NAME', path, message, hint === undefined ? {} : { hint });
+}

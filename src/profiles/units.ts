@@ -1,0 +1,127 @@
+/** UCUM codes (https://ucum.org, case sensitive) that profiles may use, and how people write them. */
+
+/** Code → as shown to people. Add a code here when a device needs it; one code for one quantity, so that rules can compare. */
+export const UNITS: Readonly<Record<string, string>> = {
+  // Electricity
+  mV: 'mV',
+  V: 'V',
+  kV: 'kV',
+  mA: 'mA',
+  A: 'A',
+  kA: 'kA',
+  W: 'W',
+  kW: 'kW',
+  MW: 'MW',
+  VA: 'VA',
+  kVA: 'kVA',
+  var: 'var',
+  kvar: 'kvar',
+  Wh: 'Wh',
+  kWh: 'kWh',
+  MWh: 'MWh',
+  varh: 'varh',
+  kvarh: 'kvarh',
+  VAh: 'VAh',
+  kVAh: 'kVAh',
+  'A.h': 'Ah',
+  Ohm: 'Ω',
+  Hz: 'Hz',
+  // Heat, air, water
+  Cel: '°C',
+  K: 'K',
+  Pa: 'Pa',
+  hPa: 'hPa',
+  kPa: 'kPa',
+  bar: 'bar',
+  mbar: 'mbar',
+  J: 'J',
+  MJ: 'MJ',
+  GJ: 'GJ',
+  L: 'L',
+  'L/s': 'L/s',
+  'L/min': 'L/min',
+  'L/h': 'L/h',
+  m3: 'm³',
+  'm3/h': 'm³/h',
+  'g/m3': 'g/m³',
+  '[ppm]': 'ppm',
+  '[pH]': 'pH',
+  'uS/cm': 'µS/cm',
+  // Mechanics, light, weather
+  '{rpm}': 'rpm',
+  mm: 'mm',
+  cm: 'cm',
+  m: 'm',
+  'm/s': 'm/s',
+  'mm/s': 'mm/s',
+  g: 'g',
+  kg: 'kg',
+  t: 't',
+  N: 'N',
+  'N.m': 'N·m',
+  'W/m2': 'W/m²',
+  lx: 'lx',
+  deg: '°',
+  'dB[SPL]': 'dB',
+  // Time
+  ms: 'ms',
+  s: 's',
+  min: 'min',
+  h: 'h',
+  d: 'd',
+  // Pure numbers
+  '1': '',
+  '%': '%',
+  '{count}': '',
+};
+
+/** What people tend to write, and the code that they mean. */
+const MEANT: Readonly<Record<string, string>> = {
+  '°C': 'Cel',
+  C: 'Cel',
+  degC: 'Cel',
+  celsius: 'Cel',
+  rpm: '{rpm}',
+  '1/min': '{rpm}',
+  'm³': 'm3',
+  'm³/h': 'm3/h',
+  Ah: 'A.h',
+  VAR: 'var',
+  kVAR: 'kvar',
+  VAr: 'var',
+  kVAr: 'kvar',
+  VARh: 'varh',
+  kVARh: 'kvarh',
+  VArh: 'varh',
+  kVArh: 'kvarh',
+  KW: 'kW',
+  KWh: 'kWh',
+  KWH: 'kWh',
+  kwh: 'kWh',
+  percent: '%',
+  ppm: '[ppm]',
+  pH: '[pH]',
+  Ω: 'Ohm',
+  ohm: 'Ohm',
+  sec: 's',
+  hour: 'h',
+  hours: 'h',
+  liter: 'L',
+  'l/min': 'L/min',
+  'l/h': 'L/h',
+  l: 'L',
+  hz: 'Hz',
+  HZ: 'Hz',
+  '°': 'deg',
+  '': '1',
+};
+
+/** A UCUM code as people write the unit: `°C` for `Cel`; an unknown code is shown as it is. */
+export function unitForPeople(code: string): string {
+  return UNITS[code] ?? code;
+}
+
+/** The code that was meant by a unit that is none, or undefined. */
+export function meantUnit(text: string): string | undefined {
+  return MEANT[text] ?? Object.keys(UNITS).find((code) => code.toLowerCase() === text.toLowerCase());
+}
