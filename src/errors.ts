@@ -75,6 +75,11 @@ export const CODES = {
     'The device refused a write, or the point cannot be written.',
     "Check the point's access, its limits and the device's own write protection.",
   ),
+  DEVICE_UNAVAILABLE: code(
+    'retry',
+    'A device did not answer in time, or said that it is busy; whether it took a write is not known.',
+    'Check the device; read the point back before writing again.',
+  ),
   // Delivery
   OUTBOX_OPEN: code(
     'fix',

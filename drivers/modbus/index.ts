@@ -1,0 +1,27 @@
+/** The Modbus TCP driver. Light to import: the protocol library is loaded when a connection is opened. */
+import type { Driver } from '../../src/driver.js';
+import { checkPoint } from './check.js';
+import { decodeExample } from './example.js';
+import {
+  addressSchema,
+  connectionSchema,
+  deviceSchema,
+  exampleSchema,
+  type ModbusAddress,
+  type ModbusConnection,
+  type ModbusDevice,
+  type ModbusExample,
+} from './schema.js';
+
+export const modbus: Driver<ModbusConnection, ModbusDevice, ModbusAddress, ModbusExample> = {
+  name: 'modbus',
+  title: 'Modbus TCP',
+  connection: connectionSchema,
+  device: deviceSchema,
+  address: addressSchema,
+  example: exampleSchema,
+  checkPoint,
+  decodeExample,
+  open: async (connection, context) => (await import('./session.js')).openSession(connection, context),
+  simulate: async (devices, options) => (await import('./simulator.js')).simulate(devices, options),
+};

@@ -1,0 +1,76 @@
+/** One Modbus TCP connection as the runtime sees it. */
+import type { DriverContext, ReadOptions, Session } from '../../src/driver.js';
+import type { Device, Point, Samples, Value } from '../../src/model.js';
+import { Memory } from './memory.js';
+import { type ReadContext, readPoints } from './reader.js';
+import { limitsOf, type ModbusAddress, type ModbusConnection, type ModbusDevice } from './schema.js';
+import { openWire, type Wire } from './wire.js';
+import { writePoint } from './writer.js';
+
+type DeviceOnWire = Device<ModbusDevice, ModbusAddress>;
+
+/**
+ * Connects.
+ * @throws TidegateError LINK_DOWN when the other side cannot be reached
+ */
+export async function openSession(
+  connection: ModbusConnection,
+  { log }: DriverContext,
+): Promise<Session<ModbusDevice, ModbusAddress>> {
+  const wire = await openWire({
+    ...connection.tcp,
+    timeout: connection.timeout,
+    inFlight: connection.in_flight,
+    pause: connection.pause,
+    stray: (what) => log.debug(what),
+  });
+  return new ModbusSession(wire, connection, log);
+}
+
+class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
+  readonly concurrency: number;
+  readonly #wire: Wire;
+  readonly #connection: ModbusConnection;
+  readonly #log: DriverContext['log'];
+  readonly #known = new WeakMap<DeviceOnWire, ReadContext>();
+  /** Writes go one after the other, so that none comes between the read and the write of a bit. */
+  #lastWrite: Promise<void> = Promise.resolve();
+
+  constructor(wire: Wire, connection: ModbusConnection, log: DriverContext['log']) {
+    this.#wire = wire;
+    this.#connection = connection;
+    this.#log = log;
+    this.concurrency = connection.in_flight;
+  }
+
+  read(device: DeviceOnWire, points: readonly Point<ModbusAddress>[], options: ReadOptions): Promise<Samples> {
+    return readPoints(this.#contextOf(device), points, options);
+  }
+
+  write(device: DeviceOnWire, point: Point<ModbusAddress>, raw: Value, signal: AbortSignal): Promise<void> {
+    const write = this.#lastWrite.then(() => {
+      signal.throwIfAborted();
+      return writePoint(this.#wire, device.settings.unit, point, raw);
+    });
+    this.#lastWrite = write.catch(() => {});
+    return write;
+  }
+
+  close(): Promise<void> {
+    return this.#wire.close();
+  }
+
+  #contextOf(device: DeviceOnWire): ReadContext {
+    let context = this.#known.get(device);
+    if (!context) {
+      context = {
+        wire: this.#wire,
+        memory: new Memory(device.settings.unit, limitsOf(this.#connection, device.settings)),
+        lanes: this.#connection.in_flight,
+        onBad: (what) => this.#log.info({ device: device.id }, `${what}; the other points are read without it`),
+      };
+      this.#known.set(device, context);
+    }
+    return context;
+  }
+}
