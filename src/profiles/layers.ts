@@ -67,7 +67,7 @@ function nothingToRemove(own: ProfileFile, parent: ProfileFile | undefined, id: 
 
 /** The point itself, or the points that its `repeat` makes. */
 function repeated(id: string, layers: Layer[], problems: TidegateError[]): MergedPoint[] {
-  const { repeat: written, ...keys } = Object.assign({}, ...layers.map((layer) => layer.keys)) as Keys;
+  const { repeat: written, ...keys } = stacked(layers);
   const top = layers.at(-1) as Layer;
   const where: Where = (path) => {
     const owner = layers.findLast((layer) => path[0] !== undefined && path[0] in layer.keys) ?? top;
@@ -103,6 +103,17 @@ function repeated(id: string, layers: Layer[], problems: TidegateError[]): Merge
     if (typeof address === 'number') filled.address = address + (block.step ?? 0) * index;
     return { id: String(fill(id)), keys: filled, where };
   });
+}
+
+/** All keys, the upper layers' above the lower ones'. Null takes away what a lower layer gives; where there is nothing to take away it stays, a mistake. */
+function stacked(layers: readonly Layer[]): Keys {
+  const keys: Record<string, unknown> = {};
+  for (const layer of layers)
+    for (const [key, value] of Object.entries(layer.keys)) {
+      if (value === null && key in keys) delete keys[key];
+      else keys[key] = value;
+    }
+  return keys;
 }
 
 function reportTwins(points: readonly MergedPoint[], problems: TidegateError[]): void {

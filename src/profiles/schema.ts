@@ -97,7 +97,9 @@ export const profileSchema = z.strictObject({
   device: keysAndValues
     .default({})
     .describe('Settings of the driver for every such device; a device in gateway.yaml may say otherwise.'),
-  defaults: keysAndValues.default({}).describe('Keys that every point shares unless it says otherwise.'),
+  defaults: keysAndValues
+    .default({})
+    .describe('Keys that every point shares unless it says otherwise; null in a point takes a key away.'),
   points: z
     .record(
       z.string(),
