@@ -53,6 +53,7 @@ export interface Session<Settings = unknown, Address = unknown> {
   close(): Promise<void>;
 }
 
+/** How to read. */
 export interface ReadOptions {
   /** Aborts when the runtime stops. */
   readonly signal: AbortSignal;
@@ -60,6 +61,7 @@ export interface ReadOptions {
   readonly raw?: boolean;
 }
 
+/** Where a simulator listens. */
 export interface SimulatorOptions {
   /** Address to listen on. */
   readonly host: string;

@@ -110,6 +110,7 @@ export const CODES = {
   USAGE: code('fix', 'The command line is wrong.', 'See `tidegate --help`.'),
 } as const satisfies Record<string, CodeEntry>;
 
+/** A code of the table. */
 export type ErrorCode = keyof typeof CODES;
 
 /** Where in a file something is wrong. Lines and columns count from 1. */

@@ -22,6 +22,7 @@ export class Failure {
   ) {}
 }
 
+/** No reply in time: the one failure that says nothing about the request. */
 export const TIMEOUT = new Failure('timeout', 0, true);
 
 /** V1.1b3 §7. */

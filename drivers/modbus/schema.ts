@@ -111,6 +111,7 @@ export const exampleSchema = z.strictObject({
   discrete: bits.optional().describe('Discrete inputs from an address on.'),
 });
 
+/** A connection, a device, an address and an example as checked: defaults filled in, durations in milliseconds. */
 export type ModbusConnection = z.infer<typeof connectionSchema>;
 export type ModbusDevice = z.infer<typeof deviceSchema>;
 export type ModbusAddress = z.infer<typeof addressSchema>;

@@ -8,6 +8,7 @@ import { messageOf, TidegateError } from '../../src/errors.js';
 import { dial } from './dial.js';
 import { type Failure, isWellFormed, judge, TIMEOUT } from './frame.js';
 
+/** Where to connect, and how long to wait. */
 export interface WireOptions {
   readonly host: string;
   readonly port: number;

@@ -10,6 +10,7 @@ export { suggest } from './suggest.js';
 /** Where the value at a path (relative to what is checked) was written. */
 export type Where = (path: Path) => { source: Source; path: Path };
 
+/** What the schema alone does not know. */
 export interface CheckOptions {
   /** Keys that are also known at the root, to suggest them (another schema checks them). */
   readonly known?: Iterable<string>;

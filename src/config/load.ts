@@ -8,6 +8,7 @@ import { connectionSchema, deviceSchema, type GatewayConfig, gatewaySchema, id, 
 import { resolveSecrets } from './secrets.js';
 import { type Path, Source } from './source.js';
 
+/** A `gateway.yaml` without problems, and the secrets in it, which no log may show. */
 export interface LoadedConfig {
   readonly config: GatewayConfig;
   readonly source: Source;

@@ -4,6 +4,7 @@ import { TidegateError } from '../errors.js';
 import { formatLogLine } from './log-line.js';
 import { compileRedactor } from './redact.js';
 
+/** How much is logged: `log.level` of gateway.yaml, or nothing at all. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 /** What a log is made of. */
