@@ -1,0 +1,66 @@
+/** Who may import whom. Arrows go down only; a room is a folder of src/, a file of src/, or a folder of drivers/. */
+
+/** The floor that everybody stands on. */
+const VOCABULARY = ['model', 'errors', 'units', 'driver', 'scaling'];
+/** Below polling, routing and delivery. */
+const LOWER = ['devices', 'profiles', 'config', 'ops', ...VOCABULARY];
+
+/** Room → the rooms that it may import, beside itself. A room that is not named here has no place in the house. */
+export const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  main: ['cli'],
+  cli: ['gateway', 'site', 'demo', 'drivers', 'polling', 'routing', 'delivery', 'version', ...LOWER],
+  demo: ['gateway', 'site', 'drivers', ...LOWER],
+  gateway: ['site', 'drivers', 'polling', 'routing', 'delivery', 'version', ...LOWER],
+  // Rules are read with the rest, so that one run finds every problem.
+  site: ['drivers', 'routing', ...LOWER],
+  polling: LOWER,
+  routing: LOWER,
+  delivery: LOWER,
+  devices: ['profiles', 'config', ...VOCABULARY],
+  profiles: ['config', ...VOCABULARY],
+  config: VOCABULARY,
+  ops: VOCABULARY,
+  scaling: ['linear', 'model', 'errors'],
+  linear: [],
+  driver: ['model'],
+  units: [],
+  errors: [],
+  model: [],
+  drivers: ['driver'],
+};
+
+/** A folder of drivers/ may import these, its own protocol library, and nothing else of ours. */
+export const DRIVER_ARROWS = VOCABULARY;
+
+/** Library → the rooms that may load it. Types are free; a library that is not named here is not used in src/ or drivers/. */
+export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
+  '@marcbachmann/cel-js': ['routing'],
+  aedes: ['demo'],
+  'better-sqlite3': ['delivery', 'ops'],
+  commander: ['cli'],
+  'modbus-serial': ['drivers/modbus'],
+  mqtt: ['delivery'],
+  pino: ['ops'],
+  yaml: ['config'],
+  zod: ['config', 'devices', 'profiles', 'routing', 'units', 'drivers/modbus'],
+};
+
+/** Libraries that cost memory and start-up time, so that only what needs them loads them … */
+export const STACKS = ['@marcbachmann/cel-js', 'aedes', 'better-sqlite3', 'modbus-serial', 'mqtt'];
+/** … and the files that must load without any of them: the command line, and what names the drivers. */
+export const LIGHT = ['drivers/index.ts', 'drivers/modbus/index.ts'];
+
+/** The room of a file of src/ or drivers/. */
+export function roomOf(path: string): string {
+  const [top, first = '', rest] = path.split('/');
+  const name = first.replace(/\.ts$/, '');
+  if (top === 'src') return name;
+  return rest === undefined ? 'drivers' : `drivers/${name}`;
+}
+
+/** The rooms that a room may import, beside itself; undefined for a room without a place in the house. */
+export function allowed(room: string, rooms: readonly string[]): readonly string[] | undefined {
+  if (room.startsWith('drivers/')) return DRIVER_ARROWS;
+  if (room === 'drivers') return [...DRIVER_ARROWS, ...rooms.filter((other) => other.startsWith('drivers/'))];
+  return ARROWS[room];
+}
