@@ -46,7 +46,7 @@ export class Outbox {
   private readonly ticker: NodeJS.Timeout;
   private lastSeq = 0;
   private flushing: Promise<void> | undefined;
-  private flushAgain = false;
+  private queued: Promise<void> | undefined;
   private failing = false;
   private retryAt = 0;
   private rejection: { count: number; from: number; to: number } | undefined;
@@ -62,8 +62,11 @@ export class Outbox {
     this.ticker.unref();
   }
 
-  /** Takes an event over. From here on it is not lost but by the budget, and then reported. */
-  accept(event: Event): void {
+  /**
+   * Takes an event over. From here on it is not lost but by the budget, and then reported.
+   * @returns in strict mode a promise that resolves when the event is on disk; it never rejects
+   */
+  accept(event: Event): Promise<void> | undefined {
     this.counters.accepted++;
     const born = performance.now();
     const entry: Entry = {
@@ -77,8 +80,9 @@ export class Outbox {
       segment: undefined,
     };
     this.streams[event.lane].accept(entry);
-    if (this.options.config.durability === 'strict') void this.flush();
-    else this.options.ready();
+    if (this.options.config.durability === 'strict') return this.onDisk(entry);
+    this.options.ready();
+    return undefined;
   }
 
   /** The next event to send, lane by lane, or undefined when there is none now. It stays here until it is settled. */
@@ -144,7 +148,6 @@ export class Outbox {
     clearInterval(this.ticker);
     this.rewind();
     await this.flush();
-    await this.flush();
     try {
       for (const name of STREAMS) await this.streams[name].tidy((entries) => pack(name, entries));
     } catch (error) {
@@ -175,20 +178,27 @@ export class Outbox {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** Group commit: one transaction at a time; what arrives meanwhile goes with the next. */
-  private async flush(): Promise<void> {
+  private async onDisk(entry: Entry): Promise<void> {
+    while (!entry.segment && entry.state !== 'done') {
+      await this.flush();
+      if (this.failing) await new Promise((resolve) => setTimeout(resolve, DISK_RETRY).unref());
+    }
+  }
+
+  /** Group commit: one transaction at a time; what arrives meanwhile goes with the next. Resolves when all accepted before is tried. */
+  private flush(): Promise<void> {
     if (this.flushing) {
-      this.flushAgain = true;
-      return this.flushing;
+      this.queued ??= this.flushing.then(() => {
+        this.queued = undefined;
+        return this.flush();
+      });
+      return this.queued;
     }
-    this.flushing = this.commit();
-    await this.flushing;
-    this.flushing = undefined;
-    this.options.ready();
-    if (this.flushAgain) {
-      this.flushAgain = false;
-      if (!this.failing) await this.flush();
-    }
+    this.flushing = this.commit().finally(() => {
+      this.flushing = undefined;
+      this.options.ready();
+    });
+    return this.flushing;
   }
 
   private async commit(): Promise<void> {

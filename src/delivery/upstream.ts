@@ -48,8 +48,8 @@ export interface UpstreamStatus {
 /** One upstream. */
 export interface Upstream {
   readonly id: string;
-  /** Takes an event over: see docs/delivery.md for what is promised from here on. */
-  accept(event: Event): void;
+  /** Takes an event over; with `durability: strict` the promise resolves when it is on disk. */
+  accept(event: Event): Promise<void> | undefined;
   status(): UpstreamStatus;
   /** Lets what is in flight arrive, says goodbye, writes the rest to disk. Resolves within about 4 s. */
   close(): Promise<void>;
