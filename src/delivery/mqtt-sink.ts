@@ -60,7 +60,8 @@ export class MqttSink implements Sink {
       }
     }
     client.publish(topic, payload, { qos: 1 }, (error) => {
-      if (client === this.client) settled(outcomeOf(error));
+      const outcome = outcomeOf(error);
+      if (outcome && client === this.client) settled(outcome);
     });
   }
 
@@ -79,7 +80,7 @@ export class MqttSink implements Sink {
         client.publish(this.options.statusTopic, status('offline'), { qos: 1, retain: true }, done),
       );
     await within(GOODBYE, (done) => client.end(!this.up, {}, done));
-    discard(client);
+    client.end(true);
   }
 
   private async connect(): Promise<void> {
@@ -97,12 +98,14 @@ export class MqttSink implements Sink {
     let reason = 'the broker closed the connection';
     client.on('connect', ({ properties }) => {
       if (client !== this.client) return;
-      this.attempts = 0;
       this.failures = 0;
       this.up = true;
       this.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
       log.info({ url: config.url, mqtt: this.version === 5 ? '5' : '3.1.1' }, 'connected');
-      client.publish(this.options.statusTopic, status('online'), { qos: 1, retain: true });
+      // Only a broker that also takes something ends the growing of pauses.
+      client.publish(this.options.statusTopic, status('online'), { qos: 1, retain: true }, (error) => {
+        if (!error) this.attempts = 0;
+      });
       this.events?.online(Math.min(config.in_flight, properties?.receiveMaximum ?? 65_535));
     });
     client.on('disconnect', (packet) => {
@@ -149,10 +152,10 @@ export class MqttSink implements Sink {
 
   /** Ends one connection, once, and plans the next. */
   private lost(client: MqttClient, reason: string): void {
-    discard(client);
     if (client !== this.client) return;
     this.client = undefined;
     this.up = false;
+    client.end(true);
     this.later(reason);
   }
 
@@ -166,13 +169,6 @@ export class MqttSink implements Sink {
     this.events?.offline(reason);
     this.retry = setTimeout(() => void this.connect(), pause);
   }
-}
-
-/** Ends a client that is of no more use; its late errors are nobody's. */
-function discard(client: MqttClient): void {
-  client.removeAllListeners();
-  client.on('error', () => undefined);
-  client.end(true);
 }
 
 /** Waits for a callback, but not longer than `limit` milliseconds: neither `publish` nor `end` is sure to call back. */
@@ -190,10 +186,11 @@ function status(state: 'online' | 'offline'): string {
   return JSON.stringify({ state, ts: Date.now() });
 }
 
-function outcomeOf(error: Error | undefined | null): Outcome {
+/** What a PUBACK says; an error without a code is the connection going, which voids the message anyway. */
+function outcomeOf(error: (Error & { code?: number | string }) | undefined | null): Outcome | undefined {
   if (!error) return { is: 'sent' };
-  const { code } = error as { code?: number };
-  return { is: code === undefined || LATER.has(code) ? 'retry' : 'rejected', reason: wordsOf(error) };
+  if (typeof error.code !== 'number') return undefined;
+  return { is: LATER.has(error.code) ? 'retry' : 'rejected', reason: wordsOf(error) };
 }
 
 /** An error's words; connection errors of several addresses carry theirs inside. */

@@ -36,9 +36,10 @@ export class EntryQueue {
     return undefined;
   }
 
-  /** Marks an entry that `next` gave as sent. */
+  /** Marks the entry that `next` gave, and left the cursor on, as sent. */
   markSent(entry: Entry): void {
     entry.state = 'sent';
+    this.cursor++;
     this.waiting--;
     this.inFlight++;
   }

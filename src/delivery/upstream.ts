@@ -11,8 +11,6 @@ import type { Store } from './store.js';
 
 /** Milliseconds that a stop gives to what is in flight. */
 const LAST_CHANCE = 1_000;
-/** Milliseconds without an acknowledgement before a link counts as dead. */
-const ACK_TIMEOUT = 30_000;
 
 /** What an upstream is given. */
 export interface UpstreamOptions {
@@ -79,7 +77,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
     log,
     ready,
   });
-  const forwarder = new Forwarder(outbox, sink, (entry) => encodeJson(entry, gateway), log, ACK_TIMEOUT);
+  const forwarder = new Forwarder(outbox, sink, (entry) => encodeJson(entry, gateway), log, config.ack_timeout);
   const rate = new Rate(() => outbox.counters.readings);
   forwarder.start();
 
