@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { type ErrorCode, messageOf, type SourcePlace, TidegateError } from '../errors.js';
+import { offsetWithin } from './scalar.js';
 import { syntaxProblems } from './syntax.js';
 
 /** Keys and indexes from the root of a file down to one node. */
@@ -88,12 +89,9 @@ export class Source {
   /** A place inside the text of the scalar at `path`: `from` and `length` count characters of its value. */
   placeWithin(path: Path, from: number, length: number): SourcePlace {
     const { node } = this.#find(path);
-    const whole = this.place(path);
-    if (!isScalar(node) || !node.range || typeof node.value !== 'string') return whole;
-    const start = this.text.indexOf(node.value, node.range[0]);
-    // Folded or escaped text differs from what is written: then the whole of it is marked.
-    if (start < 0 || start >= node.range[1]) return whole;
-    return this.#placeOf(start + from, start + from + Math.max(1, length));
+    if (!isScalar(node) || !node.range || typeof node.value !== 'string') return this.place(path);
+    const start = offsetWithin(this.text, node, from);
+    return this.#placeOf(start, Math.max(start + 1, offsetWithin(this.text, node, from + length)));
   }
 
   /** The scalar at `path` as it is written (`007`, `3.10`), or undefined when there is none. */

@@ -1,0 +1,41 @@
+/** Patterns of rules, compiled: `*` stands for any characters (`/` too), `?` for one. */
+import type { Device } from '../model.js';
+import type { Match } from './rule.js';
+
+/** True when a pattern has no wildcard: it is a name. */
+export function isName(pattern: string): boolean {
+  return !/[*?]/.test(pattern);
+}
+
+/** Tells whether a name fits one of the patterns. No patterns at all: every name fits. */
+export function compilePatterns(patterns: readonly string[] | undefined): (name: string) => boolean {
+  if (patterns === undefined) return () => true;
+  const names = new Set(patterns.filter(isName));
+  const globs = patterns.filter((pattern) => !isName(pattern));
+  if (globs.length === 0) return (name) => names.has(name);
+  const expression = new RegExp(`^(?:${globs.map(toRegExp).join('|')})$`, 's');
+  return (name) => names.has(name) || expression.test(name);
+}
+
+/** Tells whether a rule is about a device; its points are another question. */
+export function compileDeviceMatch(match: Match): (device: Pick<Device, 'id' | 'profile' | 'tags'>) => boolean {
+  const id = compilePatterns(match.device);
+  const profile = compilePatterns(match.profile);
+  const tags = Object.entries(match.tags ?? {}).map(([name, values]) => [name, compilePatterns(values)] as const);
+  return (device) =>
+    id(device.id) &&
+    profile(device.profile) &&
+    tags.every(([name, fits]) => {
+      const value = Object.hasOwn(device.tags, name) ? device.tags[name] : undefined;
+      return value !== undefined && fits(value);
+    });
+}
+
+/** `*` runs are joined, so that no pattern can make the expression slow. */
+function toRegExp(glob: string): string {
+  return glob
+    .replace(/\*+/g, '*')
+    .replace(/[.+^${}()|[\]\\/]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+}
