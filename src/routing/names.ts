@@ -23,9 +23,9 @@ export function checkNames(
   problems: TidegateError[],
 ): void {
   const { match } = rule;
-  const matched = context?.devices.filter(compileDeviceMatch(match));
+  if (!context) return;
+  const matched = context.devices.filter(compileDeviceMatch(match));
   if (rule.topic !== undefined) checkTopic(rule.topic, source, [...at, 'send', 'topic'], matched, problems);
-  if (!context || !matched) return;
 
   const report = (path: Path, name: string, known: Iterable<string>, message: string, key = false) => {
     const hint = hintFor(name, known);

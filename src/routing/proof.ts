@@ -1,7 +1,7 @@
 /** What a rule test (`*.test.yaml`) may say: readings in, messages out. */
 import { z } from 'zod';
 import { deadband } from '../config/deadband.js';
-import { duration } from '../units.js';
+import { pause } from '../units.js';
 
 const value = z.union([z.number(), z.boolean(), z.bigint(), z.string()], {
   error: 'write a number, a text, true or false',
@@ -19,7 +19,7 @@ const device = z.strictObject({
 });
 
 const given = z.strictObject({
-  at: duration.describe('Time since the start of the test.'),
+  at: pause.describe('Time since the start of the test.'),
   device: z.string(),
   values: values.describe('Point → value.'),
   bad: reasons.describe('Point → why it has no value.'),
@@ -27,7 +27,7 @@ const given = z.strictObject({
 });
 
 const expected = z.strictObject({
-  at: duration,
+  at: pause,
   to: z.string().describe('Upstream that gets the message.'),
   topic: z.string().optional().describe('Compared when written.'),
   lane: z.enum(['alarm', 'live']).optional().describe('Compared when written.'),

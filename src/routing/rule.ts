@@ -1,6 +1,7 @@
 /** What a rule file may say: a list of rules, each with what it matches, the steps a reading passes, and where it goes. */
 import { z } from 'zod';
 import { deadband } from '../config/deadband.js';
+import { topicTemplate } from '../config/topic.js';
 import type { Deadband } from '../model.js';
 import { duration } from '../units.js';
 import type { Expression } from './expression.js';
@@ -46,14 +47,13 @@ const step = z
       .describe('Passes the first value, changes beyond the deadband, and every change of quality.'),
   })
   .refine((written) => (written.where === undefined) !== (written.change === undefined), {
-    error: 'a step is one thing: write either "where" or "change", each as a list entry of its own',
+    error: 'a step is either "where" or "change"',
+    params: { hint: 'write each as a list entry of its own: - where: …' },
   });
 
 const destination = z.strictObject({
   to: upstreams.describe('One of `upstreams` in gateway.yaml, or several.'),
-  topic: z
-    .string()
-    .min(1)
+  topic: topicTemplate(['gateway', 'device', 'profile', 'upstream'])
     .optional()
     .describe(
       "Topic template: {gateway}, {device}, {profile}, {upstream}, {tag.NAME}. Default: the upstream's own topic.",
