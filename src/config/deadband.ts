@@ -4,11 +4,11 @@ import type { Deadband } from '../model.js';
 
 const PERCENT = /^(\d+(?:\.\d+)?)\s*%$/;
 
+const WORDS = 'write a number that is not negative, in the unit of the point, or a percentage such as 2%';
+
 /** A number, or a percentage of the last value told. */
 export const deadband = z
-  .union([z.number().nonnegative(), z.string().regex(PERCENT)], {
-    error: 'write a number that is not negative, in the unit of the point, or a percentage such as "2%"',
-  })
+  .union([z.number({ error: WORDS }).nonnegative(), z.string().regex(PERCENT, { error: WORDS })], { error: WORDS })
   .transform(
     (written): Deadband =>
       typeof written === 'number'

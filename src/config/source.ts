@@ -1,9 +1,9 @@
 /** A YAML file with its places: what people wrote, as plain values, and where each of them stands. */
 import { readFileSync, statSync } from 'node:fs';
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { type ErrorCode, messageOf, type SourcePlace, TidegateError } from '../errors.js';
 import { offsetWithin } from './scalar.js';
-import { syntaxProblems } from './syntax.js';
+import { lostAlias, syntaxProblems } from './syntax.js';
 
 /** Keys and indexes from the root of a file down to one node. */
 export type Path = readonly (string | number)[];
@@ -59,7 +59,12 @@ export class Source {
       const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, intAsBigInt: true });
       this.#root = document.contents ?? undefined;
       errors.push(...syntaxProblems(document, text, (from, to) => this.#placeOf(from, to)));
-      if (errors.length === 0) this.value = new Reader(this.#anchors).read(document.contents);
+      if (errors.length === 0) {
+        const reader = new Reader(this.#anchors);
+        const value = reader.read(document.contents);
+        errors.push(...reader.lost.map((alias) => lostAlias(alias, (from, to) => this.#placeOf(from, to))));
+        if (errors.length === 0) this.value = value;
+      }
     } catch (cause) {
       const detail = { place: this.#placeOf(0, 1), cause, hint: 'look for many brackets, dashes or aliases in a row' };
       errors.push(new TidegateError('CONFIG_SYNTAX', 'the file is nested too deep, or too large', detail));
@@ -151,6 +156,8 @@ function deepest(text: string): number {
 
 /** Turns nodes into plain values. */
 class Reader {
+  /** Aliases of what is not anchored above them. */
+  readonly lost: Alias[] = [];
   #seen = 0;
   readonly #anchors: Map<string, Node>;
 
@@ -161,7 +168,10 @@ class Reader {
   read(node: unknown): unknown {
     if (++this.#seen > MOST_NODES) throw new Error(`more than ${MOST_NODES} values`);
     if (isNode(node) && !isAlias(node) && node.anchor) this.#anchors.set(node.anchor, node);
-    if (isAlias(node)) return this.read(this.#anchors.get(node.source));
+    if (isAlias(node)) {
+      if (!this.#anchors.has(node.source)) this.lost.push(node);
+      return this.read(this.#anchors.get(node.source));
+    }
     if (isScalar(node)) return plain(node.value);
     if (isSeq(node)) return node.items.map((item) => this.read(item));
     if (!isMap(node)) return null;

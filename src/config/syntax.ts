@@ -1,5 +1,5 @@
 /** The YAML parser's complaints, in words for people. */
-import type { Document, YAMLError } from 'yaml';
+import type { Alias, Document, YAMLError } from 'yaml';
 import { type SourcePlace, TidegateError } from '../errors.js';
 
 /** One problem for each error or warning of the parser. */
@@ -29,6 +29,15 @@ function visible(text: string, [from, to]: [number, number]): [from: number, to:
   if (start < text.trimEnd().length) return [start, Math.max(start + 1, to)];
   const end = Math.max(0, text.trimEnd().length - 1);
   return [end, end + 1];
+}
+
+/** An alias (`*name`) of what is anchored nowhere above it: most often a pattern without quotes. */
+export function lostAlias(alias: Alias, placeOf: (from: number, to: number) => SourcePlace): TidegateError {
+  const [from, to] = alias.range ?? [0, 1];
+  return new TidegateError('CONFIG_SYNTAX', `nothing is anchored as "${alias.source}"`, {
+    place: placeOf(from, to),
+    hint: 'put text that starts with * or & in quotes',
+  });
 }
 
 function words(error: YAMLError, text: string): [message: string, hint?: string] {

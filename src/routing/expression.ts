@@ -106,38 +106,48 @@ function compile(environment: Cel.Environment, text: string): Expression | Mista
   };
 }
 
+/** What an expression that failed for a reading is told as. */
+export function describeFailure(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, summary } = error as Partial<Cel.EvaluationError>;
+  return code !== undefined && summary !== undefined ? explain(code, summary, '').message : error.message;
+}
+
 function mistakeOf(error: Cel.ParseError | Cel.TypeError, environment: Cel.Environment, text: string): Mistake {
   const from = error.range?.start ?? 0;
   const length = (error.range?.end ?? text.length) - from;
-  return { ...explain(error.code, error.summary, environment), from, length };
+  const functions = environment.getDefinitions().functions.map(({ name }) => name);
+  return { ...explain(error.code, error.summary, text.slice(from, from + length), functions), from, length };
 }
 
-/** The library's complaint in words for people. */
+/** What people coming from other languages write. */
+const SPELLINGS: Readonly<Record<string, string>> = { '=': '==', '&': '&&', '|': '||', and: '&&', or: '||', not: '!' };
+
+/** The library's complaint about `marked` in words for people. */
 function explain(
   code: string,
   summary: string,
-  environment: Cel.Environment,
+  marked: string,
+  functions?: readonly string[],
 ): { message: string; hint?: string | undefined } {
-  const subject = /: (.*)$/s.exec(summary)?.[1] ?? '';
+  const subject = (/: (.*)$/s.exec(summary)?.[1] ?? '').replace(/\bdyn<(\w+)>/g, '$1');
   switch (code) {
     case 'unknown_variable':
       return { message: `nothing is called "${subject}" here`, hint: hintFor(subject, Object.keys(VARIABLES)) };
     case 'no_matching_overload': {
-      const call = /'(?:.*\.)?(\w+)\(([^)]*)\)'/.exec(summary);
-      const [, name = '', types = ''] = call ?? [];
-      const known = new Set(environment.getDefinitions().functions.map((definition) => definition.name));
-      if (!known.has(name)) return { message: `there is no function "${name}"`, hint: hintFor(name, known) };
-      return { message: `the function ${name} cannot be used like this: ${/'(.*)'/.exec(summary)?.[1] ?? types}` };
+      const [, call = '', name = ''] = /'((?:.*\.)?(\w+)\(.*\))'/.exec(summary) ?? [];
+      if (functions && !functions.includes(name))
+        return { message: `there is no function "${name}"`, hint: hintFor(name, functions) };
+      return { message: `the function ${name} cannot be used like this: ${call}` };
     }
     case 'no_such_overload':
       return { message: `these types do not go together: ${subject}` };
     case 'unexpected_character':
-      return {
-        message: `"${subject}" does not fit here`,
-        hint: { '=': 'write == to compare', '&': 'write && for "and"', '|': 'write || for "or"' }[subject],
-      };
-    case 'unexpected_token':
-      return { message: subject === 'EOF' ? 'the expression ends too early' : `"${subject}" does not fit here` };
+    case 'unexpected_token': {
+      if (subject === 'EOF') return { message: 'the expression ends too early' };
+      const right = SPELLINGS[marked];
+      return { message: `"${marked}" does not fit here`, hint: right && `write ${right} instead` };
+    }
     default:
       return { message: `${summary.charAt(0).toLowerCase()}${summary.slice(1)}` };
   }

@@ -6,7 +6,7 @@ import { type Path, Source } from '../config/source.js';
 import { messageOf, TidegateError } from '../errors.js';
 import { type Compile, loadCompiler, type Mistake } from './expression.js';
 import { checkNames, type RuleContext } from './names.js';
-import { type Rule, ruleFileSchema, ruleSchema, type Step, type WrittenRule } from './rule.js';
+import { type Rule, ruleFileSchema, ruleSchema, type Step, stepSchema, type WrittenRule } from './rule.js';
 
 /** The files of a folder of rules, in the order of their names. */
 export interface RuleFiles {
@@ -78,9 +78,8 @@ export async function loadRuleFile(
   const titles = new Set<string>();
   for (const [index, entry] of written.entries()) {
     const before = problems.length;
-    const parsed = check(ruleSchema, source, entry, [index], problems);
-    if (!parsed) continue;
-    if (titles.has(parsed.rule))
+    const parsed = check(ruleSchema, source, entry, [index], problems) ?? soundParts(entry, source, index);
+    if (parsed.rule !== '' && titles.has(parsed.rule))
       problems.push(
         source.problem('CONFIG_CONFLICT', [index, 'rule'], `two rules of this file are called "${parsed.rule}"`),
       );
@@ -111,6 +110,23 @@ function lazyCompiler(): () => Promise<Compile> {
   return () => {
     loading ??= loadCompiler();
     return loading;
+  };
+}
+
+/** What can still be checked of a rule that has mistakes, so that all of them are told in one run. */
+function soundParts(entry: unknown, source: Source, index: number): WrittenRule {
+  const written = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>;
+  const { shape } = ruleSchema;
+  const match = check(shape.match, source, written.match, [index, 'match'], []);
+  const send = check(shape.send, source, written.send, [index, 'send'], []) ?? [];
+  const steps = Array.isArray(written.steps) ? written.steps : [];
+  return {
+    rule: check(shape.rule, source, written.rule, [index, 'rule'], []) ?? '',
+    match: match ?? {},
+    // Steps stay where they are, so that places fit.
+    steps: steps.map((step, number) => check(stepSchema, source, step, [index, 'steps', number], []) ?? {}),
+    // Which devices a topic is for cannot be told without the match.
+    send: match || Array.isArray(send) ? send : send.to,
   };
 }
 

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { check } from '../config/check.js';
 import type { Path, Source } from '../config/source.js';
 import { hintFor } from '../config/suggest.js';
-import { TidegateError } from '../errors.js';
+import type { TidegateError } from '../errors.js';
 import { listRules, loadRuleFile, readSource } from './load.js';
 import { type Expected, type RuleTest, ruleTestFileSchema, ruleTestSchema } from './proof.js';
 import type { Rule } from './rule.js';
@@ -24,16 +24,18 @@ export async function proveRules(folder: string, scene?: Scene): Promise<Tidegat
 }
 
 async function proveFile(file: string, scene: Scene | undefined, problems: TidegateError[]): Promise<void> {
+  const source = readSource(file, problems);
+  if (!source) return;
   const ruleFile = file.replace(/\.test\.yaml$/, '.yaml');
   if (!existsSync(ruleFile)) {
-    const hint = 'a test has the name of its rule file: north.test.yaml tests north.yaml';
-    problems.push(new TidegateError('RULE_TEST', `${file} tests nothing: there is no ${basename(ruleFile)}`, { hint }));
+    const hint = 'a test is called like its rule file: north.test.yaml tests north.yaml';
+    const message = `there is no ${basename(ruleFile)} that this tests`;
+    problems.push(source.problem('RULE_TEST', [], message, { hint }));
     return;
   }
   const before = problems.length;
   const rules = await loadRuleFile(ruleFile, undefined, problems);
-  const source = readSource(file, problems);
-  if (!source || problems.length > before) return;
+  if (problems.length > before) return;
   const written = source.value ?? [];
   if (!Array.isArray(written)) {
     check(ruleTestFileSchema, source, written, [], problems);
@@ -70,9 +72,7 @@ function proveTest(
   }
   const { messages, failures } = play(test, rules, scene);
   for (const { rule, error } of failures)
-    problems.push(
-      source.problem('RULE_TEST', [...at, 'test'], `the rule "${rule.title}" fails: ${error.message.split('\n')[0]}`),
-    );
+    problems.push(source.problem('RULE_TEST', [...at, 'test'], `the rule "${rule.title}" fails: ${error.message}`));
   const left = [...messages];
   const missing = [...test.expect.entries()].filter(([, expected]) => {
     const index = left.findIndex((message) => fits(expected, message));
@@ -168,7 +168,8 @@ function show(message: Partial<Message> | Expected, like: Partial<Message> | Exp
     .map((key) => `${key}: ${message[key]}`);
   const groups = (['values', 'bad', 'uncertain'] as const)
     .map((key) => [key, Object.entries(message[key] ?? {})] as const)
-    .filter(([key, entries]) => key === 'values' || entries.length > 0)
+    .filter(([, entries]) => entries.length > 0)
     .map(([key, entries]) => `${key}: { ${entries.map(([name, value]) => `${name}: ${value}`).join(', ')} }`);
-  return `{ ${[...head, ...groups].join(', ')} }`;
+  const parts = [...head, ...groups];
+  return parts.length > 0 ? `{ ${parts.join(', ')} }` : '{}';
 }

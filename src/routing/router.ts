@@ -6,7 +6,7 @@
 import type { Batch, Device, Point, TelemetryEvent } from '../model.js';
 import { LastSent } from './change.js';
 import type { Destination } from './exit.js';
-import type { Reading } from './expression.js';
+import { describeFailure, type Reading } from './expression.js';
 import { compileDeviceMatch, compilePatterns } from './match.js';
 import { compilePlan, type DeviceRule, type Plan } from './plan.js';
 import type { Rule } from './rule.js';
@@ -56,7 +56,7 @@ export function compileRouter(options: RouterOptions): Router {
     stats.failed++;
     if (told.has(rule)) return;
     told.add(rule);
-    options.onError?.(rule, error instanceof Error ? error : new Error(String(error)));
+    options.onError?.(rule, new Error(describeFailure(error), { cause: error }));
   };
   const reading = emptyReading();
   const compileRoute = routeCompiler(options);

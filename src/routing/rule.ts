@@ -34,7 +34,8 @@ const change = z.strictObject({
   at_least_every: duration.optional().describe('Pass after this time even without a change.'),
 });
 
-const step = z
+/** One step as written. */
+export const stepSchema = z
   .strictObject({
     where: z
       .string()
@@ -65,7 +66,7 @@ const destination = z.strictObject({
 export const ruleSchema = z.strictObject({
   rule: z.string().min(1).describe('Title, unique in its file.'),
   match: match.prefault({}).describe('Which readings; each key narrows it. Default: all.'),
-  steps: z.array(step).default([]).describe('Steps that a reading must pass, in order. Default: none, all pass.'),
+  steps: z.array(stepSchema).default([]).describe('Steps that a reading must pass, in order. Default: none, all pass.'),
   send: z
     .union([upstreams, destination], { error: 'write the name of an upstream, a list of them, or { to, topic, lane }' })
     .describe('Where to: upstreams, or { to, topic, lane }.'),
