@@ -13,8 +13,7 @@ export function compilePatterns(patterns: readonly string[] | undefined): (name:
   const names = new Set(patterns.filter(isName));
   const globs = patterns.filter((pattern) => !isName(pattern));
   if (globs.length === 0) return (name) => names.has(name);
-  const expression = new RegExp(`^(?:${globs.map(toRegExp).join('|')})$`, 's');
-  return (name) => names.has(name) || expression.test(name);
+  return (name) => names.has(name) || globs.some((glob) => matchesGlob(glob, name));
 }
 
 /** Tells whether a rule is about a device; its points are another question. */
@@ -31,11 +30,24 @@ export function compileDeviceMatch(match: Match): (device: Pick<Device, 'id' | '
     });
 }
 
-/** `*` runs are joined, so that no pattern can make the expression slow. */
-function toRegExp(glob: string): string {
-  return glob
-    .replace(/\*+/g, '*')
-    .replace(/[.+^${}()|[\]\\/]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
+/** Greedy, and only the last star is ever tried again: no pattern is slow, as some are in a regular expression. */
+function matchesGlob(glob: string, name: string): boolean {
+  let at = 0;
+  let star = -1;
+  let resume = 0;
+  let index = 0;
+  while (index < name.length) {
+    if (glob[at] === '*') {
+      star = at++;
+      resume = index;
+    } else if (at < glob.length && (glob[at] === '?' || glob[at] === name[index])) {
+      at++;
+      index++;
+    } else if (star >= 0) {
+      at = star + 1;
+      index = ++resume;
+    } else return false;
+  }
+  while (glob[at] === '*') at++;
+  return at === glob.length;
 }
