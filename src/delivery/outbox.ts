@@ -30,7 +30,7 @@ export interface OutboxOptions {
   ready(): void;
 }
 
-/** Counts since the start, in events; `readings` counts the values in those acknowledged. */
+/** Counts since the start, in events other than gaps; `readings` counts the values in those acknowledged. */
 export interface Counters {
   accepted: number;
   acknowledged: number;
@@ -67,7 +67,7 @@ export class Outbox {
    * @returns in strict mode a promise that resolves when the event is on disk; it never rejects
    */
   accept(event: Event): Promise<void> | undefined {
-    this.counters.accepted++;
+    if (event.kind !== 'gap') this.counters.accepted++;
     const born = performance.now();
     const entry: Entry = {
       epoch: this.options.file.epoch,
@@ -100,17 +100,19 @@ export class Outbox {
 
   /** The upstream has it. */
   acknowledged(entry: Entry): void {
-    this.counters.acknowledged++;
-    this.counters.readings += readingsOf(entry.event);
+    if (entry.event.kind !== 'gap') {
+      this.counters.acknowledged++;
+      this.counters.readings += readingsOf(entry.event);
+    }
     this.streamOf(entry).settle(entry);
   }
 
   /** The upstream will never take it: counted, and reported as a gap. */
   rejected(entry: Entry): void {
-    this.counters.rejected++;
     const { event } = entry;
     this.streamOf(entry).settle(entry);
     if (event.kind === 'gap') return;
+    this.counters.rejected++;
     const { count, from, to } = this.rejection ?? { count: 0, from: event.at, to: event.at };
     this.rejection = { count: count + 1, from: Math.min(from, event.at), to: Math.max(to, event.at) };
   }
