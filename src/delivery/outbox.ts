@@ -6,13 +6,10 @@ import type { Logger } from 'pino';
 import type { BufferConfig } from '../config/schema.js';
 import type { Event, GapCause, GapEvent } from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
-import { encodeSegment } from './segment.js';
-import { type NewSegment, STREAMS, type StreamName } from './segment-file.js';
+import { chunked, pack } from './segment.js';
+import { STREAMS, type StreamName } from './segment-file.js';
 import type { StoreFile } from './store.js';
 import { Stream } from './stream.js';
-
-/** Most readings in one segment: the bound on what a crash may repeat, and on what is read back at once. */
-const SEGMENT_READINGS = 50_000;
 
 /** Milliseconds between attempts to use a disk that refuses. */
 const DISK_RETRY = 2_000;
@@ -262,40 +259,4 @@ export class Outbox {
   private streamOf(entry: Entry): Stream {
     return this.streams[entry.event.lane];
   }
-}
-
-/** Entries as one segment. */
-function pack(stream: StreamName, entries: readonly Entry[]): NewSegment {
-  const [first, last] = [entries[0] as Entry, entries.at(-1) as Entry];
-  let [readings, from, to] = [0, Number.POSITIVE_INFINITY, 0];
-  for (const { event } of entries) {
-    readings += readingsOf(event);
-    from = Math.min(from, event.at);
-    to = Math.max(to, event.at);
-  }
-  const head = {
-    epoch: first.epoch,
-    firstSeq: first.seq,
-    lastSeq: last.seq,
-    events: entries.length,
-    readings,
-    from,
-    to,
-  };
-  return { stream, ...head, text: encodeSegment(entries) };
-}
-
-/** Cuts entries where a segment would hold too many readings. */
-function chunked(entries: readonly Entry[]): Entry[][] {
-  const chunks: Entry[][] = [];
-  let room = 0;
-  for (const entry of entries) {
-    room -= readingsOf(entry.event);
-    if (room < 0 || chunks.length === 0) {
-      chunks.push([]);
-      room = SEGMENT_READINGS - readingsOf(entry.event);
-    }
-    chunks.at(-1)?.push(entry);
-  }
-  return chunks;
 }

@@ -7,7 +7,11 @@
  * A 64-bit integer is `{"int": "digits"}`; flaws are `{"index": [quality, reason]}`.
  */
 import type { Event, Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
-import type { Entry } from './entry.js';
+import { type Entry, readingsOf } from './entry.js';
+import type { NewSegment, StreamName } from './segment-file.js';
+
+/** Most readings in one segment: the bound on what a crash may repeat, and on what is read back at once. */
+const SEGMENT_READINGS = 50_000;
 
 type StoredValue = number | string | boolean | null | { int: string };
 type StoredFlaws = Record<string, [Flaw['quality'], string]>;
@@ -18,6 +22,42 @@ type StoredEvent =
 interface StoredSegment {
   shapes: Shape[];
   events: StoredEvent[];
+}
+
+/** Entries as one segment. */
+export function pack(stream: StreamName, entries: readonly Entry[]): NewSegment {
+  const [first, last] = [entries[0] as Entry, entries.at(-1) as Entry];
+  let [readings, from, to] = [0, Number.POSITIVE_INFINITY, 0];
+  for (const { event } of entries) {
+    readings += readingsOf(event);
+    from = Math.min(from, event.at);
+    to = Math.max(to, event.at);
+  }
+  const head = {
+    epoch: first.epoch,
+    firstSeq: first.seq,
+    lastSeq: last.seq,
+    events: entries.length,
+    readings,
+    from,
+    to,
+  };
+  return { stream, ...head, text: encodeSegment(entries) };
+}
+
+/** Cuts entries where a segment would hold too many readings. */
+export function chunked(entries: readonly Entry[]): Entry[][] {
+  const chunks: Entry[][] = [];
+  let room = 0;
+  for (const entry of entries) {
+    room -= readingsOf(entry.event);
+    if (room < 0 || chunks.length === 0) {
+      chunks.push([]);
+      room = SEGMENT_READINGS - readingsOf(entry.event);
+    }
+    chunks.at(-1)?.push(entry);
+  }
+  return chunks;
 }
 
 /** Writes entries of one lane as the text of a segment. */

@@ -6,28 +6,22 @@
 import type { GapCause, GapEvent } from '../model.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
 import { EntryQueue } from './queue.js';
+import { Removal, type RemovalOptions } from './removal.js';
 import { decodeSegment } from './segment.js';
-import type { Extent, StoredRow, StreamName } from './segment-file.js';
+import type { Extent, StoredRow } from './segment-file.js';
 import type { StoreFile } from './store.js';
 
 /** How few events read back from disk may wait before the next segment is fetched. */
 const LOW_WATER = 256;
 
-/** What a stream needs from its outbox. */
-export interface StreamOptions {
-  readonly name: StreamName;
-  readonly file: StoreFile;
+/** What a stream is given by its outbox. */
+export interface StreamOptions extends RemovalOptions {
   readonly extent: Extent;
-  /** Most events that may be sent while settled segments still await their removal: the bound on duplicates after a crash. */
-  readonly ahead: number;
   /** Topic of gap events. */
   readonly gapTopic: string;
-  /** Called when more can be sent. */
-  ready(): void;
-  /** Called when the disk refuses. */
-  failed(error: Error): void;
 }
 
+/** One sequence of events, from acceptance to acknowledgement. */
 export class Stream {
   readonly fresh = new EntryQueue();
   readonly stored = new EntryQueue();
@@ -41,15 +35,14 @@ export class Stream {
   private loading = false;
   /** Of released rows: the events that were settled before. */
   private readonly settled = new Map<number, Set<number>>();
-  private readonly toRemove: number[] = [];
-  private removing: Promise<void> | undefined;
-  private sentAhead = 0;
+  private readonly removal: Removal;
   /** True while the disk refuses: nothing waits for it then. */
   diskFails = false;
 
   constructor(private readonly options: StreamOptions) {
     this.onDisk = options.extent.events;
     this.releasedUpTo = options.extent.lastId;
+    this.removal = new Removal(options);
   }
 
   /** Rows on disk that nobody holds in memory. */
@@ -82,7 +75,7 @@ export class Stream {
 
   markSent(entry: Entry): void {
     this.queueOf(entry).markSent(entry);
-    if (entry.segment && this.toRemove.length > 0) this.sentAhead++;
+    if (entry.segment) this.removal.noteSent();
   }
 
   /** Makes one sent event wait again, in its place. */
@@ -97,7 +90,7 @@ export class Stream {
     const { segment } = entry;
     if (!segment) return;
     segment.done.push(entry.seq);
-    if (--segment.open === 0) this.remove(segment);
+    if (--segment.open === 0) this.removal.add(segment.id);
   }
 
   /** After a lost connection: all that was sent waits again. */
@@ -122,7 +115,7 @@ export class Stream {
       if (entry.state === 'done') segment.done.push(entry.seq);
       else segment.open++;
     }
-    if (segment.open === 0) this.remove(segment);
+    if (segment.open === 0) this.removal.add(segment.id);
   }
 
   /** Lets go of segments that are older than `bornBefore`, or whatever their age while `fresh` outweighs `weight`. */
@@ -194,39 +187,13 @@ export class Stream {
     await this.removeSettled();
   }
 
-  /** Removes settled rows; called again by itself after a failure of the disk. */
+  /** Removes settled rows that the disk refused to remove before. */
   removeSettled(): Promise<void> {
-    this.removing ??= this.removeAll().finally(() => (this.removing = undefined));
-    return this.removing;
+    return this.removal.run();
   }
 
-  private async removeAll(): Promise<void> {
-    while (this.toRemove.length > 0) {
-      const ids = this.toRemove.slice();
-      try {
-        await this.options.file.remove(this.options.name, ids);
-      } catch (error) {
-        this.diskFails = true;
-        this.options.failed(error as Error);
-        return;
-      }
-      this.diskFails = false;
-      this.toRemove.splice(0, ids.length);
-      this.sentAhead = 0;
-      this.options.ready();
-    }
-  }
-
-  private remove(segment: Segment): void {
-    this.toRemove.push(segment.id);
-    void this.removeSettled();
-  }
-
-  /** True when a crash now could repeat more than a segment and a window; a failing disk stops no delivery. */
   private tooFarAhead(entry: Entry): boolean {
-    return (
-      entry.segment !== undefined && this.toRemove.length > 0 && this.sentAhead >= this.options.ahead && !this.diskFails
-    );
+    return entry.segment !== undefined && this.removal.tooFarBehind;
   }
 
   private queueOf(entry: Entry): EntryQueue {
@@ -269,7 +236,7 @@ export class Stream {
       segment.open++;
     }
     this.onDisk = Math.max(0, this.onDisk - segment.open);
-    if (segment.open === 0) this.remove(segment);
+    if (segment.open === 0) this.removal.add(segment.id);
   }
 
   private eventsOf(row: StoredRow): { seq: number; event: Entry['event'] }[] {

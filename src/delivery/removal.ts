@@ -1,0 +1,63 @@
+/** Rows whose events are all settled, on their way out of the file; and the bound on what a crash meanwhile could repeat. */
+import type { StreamName } from './segment-file.js';
+import type { StoreFile } from './store.js';
+
+/** What a removal is given; see `StreamOptions`. */
+export interface RemovalOptions {
+  readonly name: StreamName;
+  readonly file: StoreFile;
+  /** Most events that may be sent while settled rows still await their removal. */
+  readonly ahead: number;
+  ready(): void;
+  failed(error: Error): void;
+}
+
+/** Removes settled rows, one transaction at a time, several rows in each when they come fast. */
+export class Removal {
+  private readonly rows: number[] = [];
+  private running: Promise<void> | undefined;
+  private sentAhead = 0;
+  private failing = false;
+
+  constructor(private readonly options: RemovalOptions) {}
+
+  add(row: number): void {
+    this.rows.push(row);
+    void this.run();
+  }
+
+  /** Counts an event that is on disk and was sent. */
+  noteSent(): void {
+    if (this.rows.length > 0) this.sentAhead++;
+  }
+
+  /** True when a crash now could repeat more than a segment and a window. A failing disk holds up nothing. */
+  get tooFarBehind(): boolean {
+    return this.rows.length > 0 && this.sentAhead >= this.options.ahead && !this.failing;
+  }
+
+  /** Resolves when all is removed, or the disk refuses; called again it tries again. */
+  run(): Promise<void> {
+    this.running ??= this.removeAll().finally(() => {
+      this.running = undefined;
+    });
+    return this.running;
+  }
+
+  private async removeAll(): Promise<void> {
+    while (this.rows.length > 0) {
+      const ids = this.rows.slice();
+      try {
+        await this.options.file.remove(this.options.name, ids);
+      } catch (error) {
+        this.failing = true;
+        this.options.failed(error as Error);
+        return;
+      }
+      this.failing = false;
+      this.rows.splice(0, ids.length);
+      this.sentAhead = 0;
+      this.options.ready();
+    }
+  }
+}
