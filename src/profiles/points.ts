@@ -3,7 +3,7 @@ import { check } from '../config/check.js';
 import { hintFor } from '../config/suggest.js';
 import type { Driver } from '../driver.js';
 import type { TidegateError } from '../errors.js';
-import type { Deadband, Point } from '../model.js';
+import type { Point } from '../model.js';
 import type { MergedPoint } from './layers.js';
 import { pointSchema, type WrittenPoint } from './schema.js';
 import { mismatches } from './sense.js';
@@ -81,13 +81,9 @@ function fromWritten(id: string, written: WrittenPoint): Omit<Point, 'address'> 
         ...(limits.max !== undefined && { max: limits.max }),
       },
     }),
-    ...(deadband !== undefined && { deadband: toDeadband(deadband) }),
+    ...(deadband !== undefined && { deadband }),
     ...(description !== undefined && { description }),
   };
-}
-
-function toDeadband(written: number | string): Deadband {
-  return typeof written === 'number' ? { absolute: written } : { percent: Number(written.slice(0, -1)) };
 }
 
 function hinted(word: string, known: readonly string[]): { hint?: string } {

@@ -1,5 +1,6 @@
 /** The shape of a profile file: what every device of one type shares. The driver's own schemas check all keys that are not here. */
 import { z } from 'zod';
+import { deadband } from '../config/deadband.js';
 import { POINT_ACCESS, POINT_KINDS, POINT_TYPES } from '../model.js';
 import { duration } from '../units.js';
 
@@ -16,10 +17,6 @@ export const pointId = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, {
 });
 
 const integer = z.union([z.int(), z.bigint()], { error: 'write a whole number' });
-
-const deadband = z.union([z.number().nonnegative(), z.string().regex(/^\d+(\.\d+)?%$/)], {
-  error: 'write a number in the unit of the point, such as 0.5, or a percentage, such as 2%',
-});
 
 /** Keys of a point that mean the same in every driver. */
 export const pointSchema = z.looseObject({

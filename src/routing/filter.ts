@@ -19,6 +19,7 @@ export class Filter {
   readonly #points: readonly Point[];
   readonly #slots: readonly number[];
   readonly #checks: readonly Check[];
+  readonly #asks: boolean;
   readonly #remembers: boolean;
   readonly #last: LastSent;
   readonly #exits: readonly Exit[];
@@ -36,6 +37,7 @@ export class Filter {
     this.size = indices.length;
     this.#indices = indices;
     this.#points = indices.map((index) => points[index] as Point);
+    this.#asks = rule.steps.some((step) => step.kind === 'where');
     this.#remembers = rule.steps.some((step) => step.kind === 'change');
     this.#slots = this.#remembers ? this.#points.map((point) => last.slotOf(point.id)) : [];
     this.#last = last;
@@ -58,11 +60,13 @@ export class Filter {
       const index = this.#indices[k] as number;
       const value = values[index] as Value;
       const quality = flaws?.get(index)?.quality ?? 'good';
-      const point = this.#points[k] as Point;
-      reading.value = value;
-      reading.quality = quality;
-      reading.point = point.id;
-      reading.unit = point.unit ?? '';
+      if (this.#asks) {
+        const point = this.#points[k] as Point;
+        reading.value = value;
+        reading.quality = quality;
+        reading.point = point.id;
+        reading.unit = point.unit ?? '';
+      }
       for (let step = 0; step < checks.length; step++)
         if (!(checks[step] as Check)(k, value, quality, mono)) continue next;
       if (this.#remembers) this.#last.keep(this.#slots[k] as number, value, quality, mono);

@@ -57,6 +57,9 @@ export const ruleTestSchema = z.strictObject({
 /** A file of rule tests. */
 export const ruleTestFileSchema = z.array(ruleTestSchema);
 
+/** A test as checked: times in milliseconds since its start. */
 export type RuleTest = z.output<typeof ruleTestSchema>;
+/** One read of one device. */
 export type Given = RuleTest['given'][number];
+/** One message. */
 export type Expected = RuleTest['expect'][number];

@@ -12,6 +12,7 @@ import { compilePlan, type DeviceRule, type Plan } from './plan.js';
 import type { Rule } from './rule.js';
 import { renderTopic } from './topic.js';
 
+/** What a router is compiled from. */
 export interface RouterOptions {
   /** Name of the gateway, for topics. */
   readonly gateway: string;
@@ -34,6 +35,7 @@ export interface RouterStats {
   readonly failed: number;
 }
 
+/** Compiled rules, and what their `change` steps remember. */
 export interface Router {
   readonly stats: RouterStats;
   /** Gives the events of a batch, one for each destination that anything passes to. Arrays may be those of the batch. */

@@ -75,6 +75,7 @@ export const ruleSchema = z.strictObject({
 /** A rule file. */
 export const ruleFileSchema = z.array(ruleSchema);
 
+/** One rule as its schema gives it: patterns as lists, durations in milliseconds. */
 export type WrittenRule = z.output<typeof ruleSchema>;
 
 /** Which readings a rule is about. Lists hold patterns; what is absent matches everything. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { compileDeviceMatch, compilePatterns } from '../../src/routing/match.js';
 import { renderTopic } from '../../src/routing/topic.js';
 import { device } from '../support/plant.js';
+import { random } from '../support/random.js';
 
 describe('patterns', () => {
   test.each<[string, string[], string[]]>([
@@ -32,13 +33,12 @@ describe('patterns', () => {
   });
 
   test('agrees with a regular expression, whatever the pattern', () => {
-    let seed = 7;
-    const random = (below: number) => {
-      seed = (seed * 1103515245 + 12345) % 2147483648;
-      return Math.floor((seed / 2147483648) * below);
-    };
+    const next = random(7);
     const word = (letters: string, longest: number) =>
-      Array.from({ length: random(longest + 1) }, () => letters[random(letters.length)]).join('');
+      Array.from(
+        { length: Math.floor(next() * (longest + 1)) },
+        () => letters[Math.floor(next() * letters.length)],
+      ).join('');
     let fitting = 0;
     for (let round = 0; round < 20_000; round++) {
       const glob = word('ab*?*', 7);
