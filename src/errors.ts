@@ -34,7 +34,7 @@ export const CODES = {
   CONFIG_UNKNOWN_KEY: code(
     'fix',
     'A key that Tidegate does not know.',
-    'Correct the spelling; the message suggests the nearest known key.',
+    'Correct the spelling, or remove it; docs/reference.md lists every key.',
   ),
   CONFIG_MISSING_KEY: code('fix', 'A required key is absent.', 'Add the key.'),
   CONFIG_UNKNOWN_NAME: code(

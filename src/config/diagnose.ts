@@ -78,7 +78,11 @@ function explain(issue: Issue, parent: Path, value: unknown, known: Known): Find
   });
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => unknown([...path, key], known.keys(path)));
+      return issue.keys.map((key) => {
+        const finding = unknown([...path, key], known.keys(path));
+        const torn = key.includes(' ') && valueAt(value, [...path, key]) === null;
+        return torn ? { ...finding, hint: 'text with a comma inside { } needs quotes' } : finding;
+      });
     case 'invalid_key':
       return [{ ...finding(`"${path.at(-1)}" cannot be a key: ${issue.issues[0]?.message ?? 'invalid'}`), key: true }];
     case 'invalid_union':
@@ -87,7 +91,10 @@ function explain(issue: Issue, parent: Path, value: unknown, known: Known): Find
     case 'invalid_value': {
       if (found === undefined) return [missing(path, known.about(path) ?? wanted(issue))];
       const wantsText = isPlain(found) && (issue.code === 'invalid_value' || issue.expected === 'string');
-      const near = issue.code === 'invalid_value' ? hintFor(String(found), issue.values.map(String)) : undefined;
+      const meant = issue.code === 'invalid_value' ? suggest(String(found), issue.values.map(String)) : undefined;
+      const near = meant === undefined ? undefined : `did you mean "${meant}"?`;
+      if (path.length === 0 && found === null) return [emptyFile(known.keys([])[0])];
+      if (typeof found === 'bigint') return [{ ...finding(`the number ${found} is too large`), wantsText }];
       return [{ ...finding(butFound(wanted(issue), found), near), wantsText }];
     }
     case 'custom': {
@@ -136,6 +143,11 @@ function missing(path: Path, message: string): Finding {
   };
 }
 
+function emptyFile(first: string | undefined): Finding {
+  const hint = first === undefined ? {} : { hint: `start with "${first}:"` };
+  return { code: 'CONFIG_MISSING_KEY', path: [], message: 'the file is empty', key: false, ...hint };
+}
+
 /** The schema's own words, unless they are zod's. */
 function own(issue: Issue): string | undefined {
   return /^(Invalid|Too|Unrecognized|Expected)\b/.test(issue.message) ? undefined : issue.message;
@@ -149,6 +161,7 @@ const TYPES: Readonly<Record<string, string>> = {
   object: 'write keys and values',
   record: 'write keys and values',
   array: 'write a list',
+  tuple: 'write a list',
   map: 'write keys and values',
 };
 

@@ -1,17 +1,20 @@
 /** Shows a problem as compilers do: where, what, the line with a mark below it, and what to do. */
 import { relative } from 'node:path';
-import { CODES, type TidegateError } from '../errors.js';
+import { CODES, type ErrorCode, type TidegateError } from '../errors.js';
 
+/** Codes whose messages say what to do: general advice would only be noise beside the marked place. */
+const CLEAR = new Set<ErrorCode>(['CONFIG_VALUE', 'CONFIG_CONFLICT']);
 /** Characters of a long line that are shown. */
 const WIDTH = 110;
 
 /** One problem as text for a terminal or a log, without a line end after it. */
 export function formatProblem(error: TidegateError, options: { color?: boolean } = {}): string {
   const paint = (code: string, text: string) => (options.color ? `\u001b[${code}m${text}\u001b[0m` : text);
-  const advice = error.hint ?? CODES[error.code].todo;
+  const advice = error.hint ?? (error.place && CLEAR.has(error.code) ? '' : CODES[error.code].todo);
   const code = paint('2', `[${error.code}]`);
   const place = error.place;
-  if (!place) return `${paint('1', error.message)}\n  ${advice}  ${code}`;
+  const last = advice === '' ? code : `${advice}  ${code}`;
+  if (!place) return `${paint('1', error.message)}\n  ${last}`;
 
   const gutter = String(place.line).length + 2;
   const bar = paint('2', '|');
@@ -22,7 +25,7 @@ export function formatProblem(error: TidegateError, options: { color?: boolean }
     `${shortPath(place.file)}:${place.line}:${place.column}: ${paint('1', error.message)}`,
     `${String(place.line).padStart(gutter)} ${bar} ${text}`,
     `${' '.repeat(gutter)} ${bar} ${before}${paint('31', mark)}`,
-    `${' '.repeat(gutter)}   ${advice}  ${code}`,
+    `${' '.repeat(gutter)}   ${last}`,
   ]
     .map((line) => line.trimEnd())
     .join('\n');
@@ -32,8 +35,11 @@ export function formatProblem(error: TidegateError, options: { color?: boolean }
 function excerpt(line: string, column: number): { text: string; skipped: number } {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal must not obey what a file holds
   const text = mask(line).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
-  const skipped = text.length > WIDTH && column > WIDTH - 30 ? column - 40 : 0;
-  return { text: text.slice(skipped, skipped + WIDTH), skipped };
+  if (text.length <= WIDTH) return { text, skipped: 0 };
+  const skipped = column > WIDTH - 30 ? column - 40 : 0;
+  const end = skipped + WIDTH;
+  const shown = `${skipped > 0 ? '…' : ''}${text.slice(skipped > 0 ? skipped + 1 : 0, end)}${end < text.length ? '…' : ''}`;
+  return { text: shown, skipped };
 }
 
 /** Replaces what looks like a secret by as many stars, so that messages can be shown to anyone. */
@@ -41,7 +47,7 @@ function mask(line: string): string {
   return line
     .replace(/(:\/\/[^\s:/@]*:)([^\s@/]+)(?=@)/g, (_, head: string, secret: string) => head + stars(secret))
     .replace(
-      /(password["']?\s*:\s*["']?)(?!\$\{)([^\s,}"']+)/gi,
+      /(password["']?\s*:\s*["']?)(?!\$\{|!)([^\s,}"']+)/gi,
       (_, head: string, secret: string) => head + stars(secret),
     );
 }

@@ -1,7 +1,7 @@
 /** Reads `gateway.yaml`. */
 import { dirname } from 'node:path';
 import type { ZodType } from 'zod';
-import { ProblemList, TidegateError } from '../errors.js';
+import { ProblemList, type TidegateError } from '../errors.js';
 import { check } from './check.js';
 import { findConflicts } from './conflicts.js';
 import { connectionSchema, deviceSchema, type GatewayConfig, gatewaySchema, id, upstreamSchema } from './schema.js';
@@ -19,10 +19,11 @@ export interface LoadedConfig {
 /** What can be said of a `gateway.yaml` that may be wrong: its sound parts, all its names, all its problems. */
 export interface ReadConfig extends LoadedConfig {
   readonly problems: TidegateError[];
-  /** Ids as written, also of entries that are wrong and so are not in `config`. */
-  readonly names: Readonly<Record<Group, readonly string[]>>;
+  /** Entries as written, also those that are wrong and so are not in `config`. */
+  readonly written: Readonly<Record<Group, Readonly<Record<string, Keys>>>>;
 }
 
+type Keys = Readonly<Record<string, unknown>>;
 type Group = 'connections' | 'devices' | 'upstreams';
 const GROUPS: Readonly<Record<Group, ZodType>> = {
   connections: connectionSchema,
@@ -42,15 +43,14 @@ export function readConfig(path: string): ReadConfig {
   const source = open(path);
   const problems: TidegateError[] = [];
   const { value, secrets } = resolveSecrets(source.value, source, dirname(path), problems);
-  if (value === null) problems.push(emptyFile(source));
-  const config = value === null ? undefined : check(gatewaySchema, source, value, [], problems);
+  const config = check(gatewaySchema, source, value, [], problems);
   findConflicts(value, source, problems);
-  const names = {
-    connections: namesIn(value, 'connections'),
-    devices: namesIn(value, 'devices'),
-    upstreams: namesIn(value, 'upstreams'),
+  const written = {
+    connections: entriesOf(value, 'connections'),
+    devices: entriesOf(value, 'devices'),
+    upstreams: entriesOf(value, 'upstreams'),
   };
-  return { config: config ?? soundParts(value, source), source, secrets, problems, names };
+  return { config: config ?? soundParts(value, source), source, secrets, problems, written };
 }
 
 function open(path: string): Source {
@@ -62,11 +62,6 @@ function open(path: string): Source {
   }
   if (source.errors.length > 0) throw new ProblemList([...source.errors]);
   return source;
-}
-
-function emptyFile(source: Source): TidegateError {
-  const hint = 'start with `gateway: NAME`; gateway.example.yaml shows every key';
-  return new TidegateError('CONFIG_MISSING_KEY', 'the file is empty', { place: source.place([]), hint });
 }
 
 /** The config without the entries and keys that are wrong, so that what depends on the others can be checked in the same run. */
@@ -86,10 +81,11 @@ function soundParts(value: unknown, source: Source): GatewayConfig {
   return { ...gatewaySchema.parse(head), ...Object.fromEntries(groups) };
 }
 
-function namesIn(value: unknown, group: Group): string[] {
-  return Object.keys(recordOf(recordOf(value)[group]));
+function entriesOf(value: unknown, group: Group): Record<string, Keys> {
+  const entries = Object.entries(recordOf(recordOf(value)[group]));
+  return Object.fromEntries(entries.map(([key, entry]) => [key, recordOf(entry)]));
 }
 
-function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+function recordOf(value: unknown): Keys {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

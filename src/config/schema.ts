@@ -66,9 +66,9 @@ export const upstreamSchema = z
     keepalive: duration.default(30_000).describe('Longest silence before the broker is asked whether it is there.'),
     connect_timeout: duration.default(10_000).describe('Longest wait for the broker to accept a connection.'),
     ack_timeout: duration
-    .default(30_000)
-    .describe('A connection on which nothing is acknowledged for this long is given up and opened again.'),
-  reconnect: z
+      .default(30_000)
+      .describe('A connection on which nothing is acknowledged for this long is given up and opened again.'),
+    reconnect: z
       .strictObject({
         min: duration.default(1_000).describe('First pause after a lost connection.'),
         max: duration.default(60_000).describe('Longest pause; each pause doubles, with jitter.'),

@@ -11,9 +11,12 @@ export function suggest(word: string, known: Iterable<string>): string | undefin
     if (steps < least) [best, least] = [candidate, steps];
   }
   if (best !== undefined) return best;
-  // Part of a longer name: `sdm630` for `eastron/sdm630`.
-  const holders = low.length < 3 ? [] : [...known].filter((candidate) => candidate.toLowerCase().includes(low));
-  return holders.length === 1 ? holders[0] : undefined;
+  // Part of a longer name (`sdm630` for `eastron/sdm630`), or a shorter form (`warn` for `warning`).
+  const akin = [...known].filter((candidate) => {
+    const name = candidate.toLowerCase();
+    return (low.length >= 3 && name.includes(low)) || (name.length >= 3 && low.startsWith(name));
+  });
+  return akin.length === 1 ? akin[0] : undefined;
 }
 
 /** `did you mean "x"?`, or else the list of what is known when it is short, or undefined. */

@@ -31,6 +31,8 @@ function visible(text: string, [from, to]: [number, number]): [from: number, to:
   return [end, end + 1];
 }
 
+const TAB: [string, string] = ['a tab is used as indentation', 'indent with spaces: YAML does not allow tabs there'];
+
 /** An alias (`*name`) of what is anchored nowhere above it: most often a pattern without quotes. */
 export function lostAlias(alias: Alias, placeOf: (from: number, to: number) => SourcePlace): TidegateError {
   const [from, to] = alias.range ?? [0, 1];
@@ -42,32 +44,35 @@ export function lostAlias(alias: Alias, placeOf: (from: number, to: number) => S
 
 function words(error: YAMLError, text: string): [message: string, hint?: string] {
   const [from] = error.pos;
+  const line = text.slice(text.lastIndexOf('\n', from - 1) + 1).split('\n', 1)[0] ?? '';
   const token = /^["']?[^\s:"',{}[\]]*/.exec(text.slice(from))?.[0].replace(/^["']/, '') ?? '';
   switch (error.code) {
     case 'TAB_AS_INDENT':
-      return ['a tab is used as indentation', 'indent with spaces: YAML does not allow tabs there'];
+      return TAB;
     case 'DUPLICATE_KEY':
       return [`the key "${token}" is written twice`, 'keep one of them'];
     case 'MULTIPLE_DOCS':
       return ['a second document begins here', 'remove the line with ---: one file holds one document'];
     case 'BAD_INDENT':
+      if (/^[ ]*\t/.test(line)) return TAB;
       if (/ end with /.test(error.message))
         return ['a bracket is opened before this and not closed', 'close { with } and [ with ]'];
       return ['the indentation does not fit', 'keys of the same group start in the same column'];
     case 'TAG_RESOLVE_FAILED':
       return [`the tag "${token}" is not known`, 'write the value without a tag, in quotes if it starts with "!"'];
-    case 'BAD_ALIAS':
-      return [`nothing is anchored as "${token.replace(/^\*/, '')}"`, 'put text that starts with * or & in quotes'];
     case 'BLOCK_AS_IMPLICIT_KEY':
       if (/compact mappings/.test(error.message))
         return ['a second ": " stands in this line', 'put the text in quotes'];
       return ['this line does not fit here', 'look for a missing colon after a key, or for a wrong indentation'];
     case 'MULTILINE_IMPLICIT_KEY':
+      if (/^\s*[\w.-]+:\S/.test(line)) return ['this line does not fit here', 'write a space after the colon'];
       return ['this line does not fit here', 'look for a missing colon after a key, or for a wrong indentation'];
     case 'BAD_SCALAR_START':
       return [`text cannot start with ${text.slice(from, from + 1)} here`, 'put the text in quotes'];
     case 'MISSING_CHAR':
-      return [/quote/.test(error.message) ? 'a quote is opened before this and not closed' : lower(error.message)];
+      if (/quote/.test(error.message))
+        return ['a quote is opened before this and not closed', 'close it with the same quote'];
+      return [lower(error.message)];
     default:
       return [lower(error.message)];
   }

@@ -46,21 +46,24 @@ export function buildDevices(
 ): Device[] {
   const devices: Device[] = [];
   const taken = new Map<string, string>();
-  for (const [id, { profile: name, connection, tags, ...own }] of Object.entries(read.config.devices)) {
+  const connections = Object.keys(read.written.connections);
+  // As written: what is wrong in one key of a device must not hide what is wrong in another.
+  for (const [id, { profile: _, connection: __, tags: ___, ...own }] of Object.entries(read.written.devices)) {
     const at = ['devices', id];
-    if (!read.names.connections.includes(connection)) {
-      const hint = hintFor(connection, read.names.connections) ?? 'write it under `connections`';
+    const [name, connection] = namesOf(read, id);
+    if (connection !== undefined && !connections.includes(connection)) {
+      const hint = hintFor(connection, connections) ?? 'write it under `connections`';
       problems.push(unknown(read, [...at, 'connection'], `no connection is called "${connection}"`, hint));
     }
-    const profile = profiles.get(name);
-    const driver = wires.drivers.get(connection);
+    const profile = profiles.get(name ?? '');
+    const driver = wires.drivers.get(connection ?? '');
     if (driver && profile && driver.name !== profile.driver.name) {
       const message = `the profile ${name} is for the driver ${profile.driver.name}, the connection "${connection}" is ${driver.name}`;
       problems.push(read.source.problem('CONFIG_CONFLICT', [...at, 'profile'], message));
       continue;
     }
     const settings = checkSettings(read, driver ?? profile?.driver, profile, own, at, problems);
-    if (!driver || !profile || settings === undefined) continue;
+    if (settings === undefined || name === undefined || connection === undefined) continue;
 
     const place = JSON.stringify([connection, settings]);
     const other = taken.get(place);
@@ -70,9 +73,21 @@ export function buildDevices(
       problems.push(read.source.problem('CONFIG_CONFLICT', at, message, { hint, key: true }));
     }
     taken.set(place, id);
-    devices.push({ id, profile: name, connection, tags, settings, points: profile.points });
+    const tags = read.config.devices[id]?.tags;
+    if (driver && profile && tags)
+      devices.push({ id, profile: name, connection, tags, settings, points: profile.points });
   }
   return devices;
+}
+
+/** The profile and the connection that a device names, as far as it does. */
+function namesOf(read: ReadConfig, id: string): [profile: string | undefined, connection: string | undefined] {
+  const { profile, connection } = read.config.devices[id] ?? read.written.devices[id] ?? {};
+  return [textOf(profile), textOf(connection)];
+}
+
+function textOf(value: unknown): string | undefined {
+  return value === undefined || value === null ? undefined : String(value);
 }
 
 /** A device's settings above those of its profile, checked by the driver. */

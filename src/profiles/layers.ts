@@ -13,6 +13,8 @@ export interface ProfileFile {
 /** One point, all its keys together. */
 export interface MergedPoint {
   readonly id: string;
+  /** The id as written: `voltage_l{n}` for each point of a numbered block. */
+  readonly block: string;
   readonly keys: Readonly<Record<string, unknown>>;
   readonly where: Where;
 }
@@ -87,7 +89,7 @@ function repeated(id: string, layers: Layer[], problems: TidegateError[]): Merge
     problems.push(top.source.problem('CONFIG_VALUE', top.path, `"${id}" cannot be a point id`, { hint, key: true }));
     return [];
   }
-  if (written === undefined) return [{ id, keys, where }];
+  if (written === undefined) return [{ id, block: id, keys, where }];
   if (!numbered)
     return say(`repeat needs a number in the id "${id}"`, `write {n} where it stands: "${id}_{n}"`, 'repeat');
 
@@ -101,7 +103,7 @@ function repeated(id: string, layers: Layer[], problems: TidegateError[]): Merge
       typeof value === 'string' ? value.replaceAll('{n}', String(block.from + index)) : value;
     const filled = Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, fill(value)]));
     if (typeof address === 'number') filled.address = address + (block.step ?? 0) * index;
-    return { id: String(fill(id)), keys: filled, where };
+    return { id: String(fill(id)), block: id, keys: filled, where };
   });
 }
 

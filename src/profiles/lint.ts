@@ -48,9 +48,9 @@ function lintPoint({ id, unit, kind, type, states, description }: Point, say: Sa
     say([...at, 'unit'], `${states ? 'names of states have' : `a ${type} has`} no unit`, 'remove it');
   if (kind === 'counter' && unit === undefined)
     say(at, `the counter "${id}" has no unit`, 'write what it counts: kWh, m3, {count}');
-  for (const name of states?.values() ?? [])
+  for (const [raw, name] of states ?? [])
     if (!/^[a-z0-9]+(_[a-z0-9]+)*$/.test(name))
-      say([...at, 'states'], `the state "${name}" is not in snake_case`, `write ${snake(name)}`);
+      say([...at, 'states', String(raw)], `the state "${name}" is not in snake_case`, `write ${snake(name)}`);
   if (description !== undefined && words(description) === words(id))
     say([...at, 'description'], 'the description only repeats the id', 'say what the id cannot, or remove it');
 }

@@ -31,6 +31,8 @@ export interface Profile {
   /** Settings for every such device, as written: a device's own go above them. */
   readonly device: Readonly<Record<string, unknown>>;
   readonly points: readonly Point[];
+  /** Ids of points that are wrong, and so not among `points`: none in a profile that is sound. */
+  readonly leftOut: readonly string[];
   readonly examples: readonly Example[];
   readonly file: string;
   /** The text of the file, to say where something is wrong. */
@@ -72,8 +74,8 @@ export async function readProfile(
   const driver = await driverOf(own, parent, drivers, problems);
   if (!driver) return undefined;
 
-  const points = buildPoints(mergePoints(own, parent, problems), driver, problems);
-  if (points.length === 0 && problems.length === 0) {
+  const { points, leftOut } = buildPoints(mergePoints(own, parent, problems), driver, problems);
+  if (points.length === 0 && leftOut.length === 0 && problems.length === 0) {
     const hint = 'write at least one point';
     problems.push(
       own.source.problem('CONFIG_MISSING_KEY', ['points'], 'the profile has no points', { hint, key: true }),
@@ -87,7 +89,7 @@ export async function readProfile(
   });
   const { profile: name, title, source, description } = own.written;
   const device = checkDevice(own, parent, driver, problems);
-  return { name, title, source, description, driver, device, points, examples, file, text: own.source };
+  return { name, title, source, description, driver, device, points, leftOut, examples, file, text: own.source };
 }
 
 /** The device settings of both files; those of the profile itself go above. */

@@ -18,6 +18,7 @@ export function proveProfile(profile: Profile): TidegateError[] {
       continue;
     }
     for (const [id, expected] of Object.entries(gives)) {
+      if (profile.leftOut.includes(id)) continue;
       const got = given.get(id);
       if (got === undefined) {
         const hint = hintFor(id, given.keys());

@@ -38,9 +38,12 @@ export const pointSchema = z.looseObject({
     .string()
     .optional()
     .describe('Id of a point of kind `scale`: value = raw × 10^(that point) × scale + offset.'),
-  invalid: z.array(integer).min(1).optional().describe('Raw values that mean "no value": they turn the point bad.'),
+  invalid: z.array(integer).optional().describe('Raw values that mean "no value": they turn the point bad.'),
   states: z
-    .record(z.string().regex(/^-?\d+$/, { error: 'write raw values, which are whole numbers' }), z.string().min(1))
+    .record(
+      z.string().regex(/^-?\d+$/, { error: 'write the raw value first, as in { 0: off, 1: on }' }),
+      z.string().min(1),
+    )
     .refine((states) => Object.keys(states).length > 0, { error: 'write at least one state' })
     .optional()
     .describe('Names of raw values; the value is then the name.'),
@@ -49,7 +52,7 @@ export const pointSchema = z.looseObject({
       min: z.number().optional().describe('Below this a value is uncertain.'),
       max: z.number().optional().describe('Above this a value is uncertain.'),
     })
-    .refine(({ min = -Infinity, max = Infinity }) => min < max, { error: 'min must be below max' })
+    .refine(({ min = -Infinity, max = Infinity }) => min <= max, { error: 'min is above max' })
     .optional()
     .describe('Outside of these, after scaling, a value is delivered as uncertain.'),
   access: z.enum(POINT_ACCESS).default('read').describe('Whether the point can be read, written, or both.'),

@@ -3,8 +3,8 @@ import type { Point, PointType } from '../model.js';
 
 /** A key that does not fit the others of its point. */
 export interface Mismatch {
-  /** As written in the profile. */
-  readonly key: string;
+  /** Below the point, as written in the profile. */
+  readonly path: readonly string[];
   readonly message: string;
   readonly hint: string;
 }
@@ -29,12 +29,16 @@ function aboutStates({ type, states, scale, offset, scaleFrom }: Point): Mismatc
   if (!states) return [];
   if (!(type in RANGES))
     return [
-      { key: 'states', message: `a ${type} has no states`, hint: 'states name the values of a whole number or bool' },
+      {
+        path: ['states'],
+        message: `a ${type} has no states`,
+        hint: 'states name the values of a whole number or bool',
+      },
     ];
   const scaled = scale !== 1 ? 'scale' : offset !== 0 ? 'offset' : scaleFrom !== undefined ? 'scale_from' : undefined;
   return scaled === undefined
     ? []
-    : [{ key: scaled, message: `${scaled} has no use beside states`, hint: 'states name raw values' }];
+    : [{ path: [scaled], message: `${scaled} has no use beside states`, hint: 'states name raw values' }];
 }
 
 /** Keys that only numbers can have. */
@@ -43,7 +47,7 @@ function aboutNumbers(point: Point): Mismatch[] {
   if (kind === 'scale' && type !== 'int16')
     return [
       {
-        key: 'type',
+        path: ['type'],
         message: `a scale factor is an int16, not ${type}`,
         hint: 'it holds a power of ten, from -10 to 10',
       },
@@ -61,7 +65,7 @@ function aboutNumbers(point: Point): Mismatch[] {
   return wrong
     .filter(([, present]) => present)
     .map(([key]) => ({
-      key,
+      path: [key],
       message: `${what} has no ${key === 'kind' ? 'count' : key}`,
       hint: 'only numbers have: remove it',
     }));
@@ -71,10 +75,10 @@ function aboutNumbers(point: Point): Mismatch[] {
 function aboutRaw({ type, invalid, states }: Point): Mismatch[] {
   const range = RANGES[type];
   if (type === 'string' && invalid)
-    return [{ key: 'invalid', message: 'a string has no invalid numbers', hint: 'remove it' }];
+    return [{ path: ['invalid'], message: 'a string has no invalid numbers', hint: 'remove it' }];
   if (!range) return [];
   const [least, most] = range;
-  const outside = (key: string, raw: number | bigint, top: bigint): Mismatch[] => {
+  const outside = (path: string[], raw: number | bigint, top: bigint): Mismatch[] => {
     const value = BigInt(raw);
     if (value >= least && value <= top) return [];
     const hint =
@@ -83,14 +87,14 @@ function aboutRaw({ type, invalid, states }: Point): Mismatch[] {
         : undefined;
     return [
       {
-        key,
+        path,
         message: `the raw value of ${type} can never be ${raw}`,
         hint: hint ?? `${type} goes from ${least} to ${most}`,
       },
     ];
   };
   return [
-    ...(invalid ?? []).flatMap((raw) => outside('invalid', raw, least < 0n ? 2n * most + 1n : most)),
-    ...[...(states?.keys() ?? [])].flatMap((raw) => outside('states', raw, most)),
+    ...(invalid ?? []).flatMap((raw) => outside(['invalid'], raw, least < 0n ? 2n * most + 1n : most)),
+    ...[...(states?.keys() ?? [])].flatMap((raw) => outside(['states', String(raw)], raw, most)),
   ];
 }

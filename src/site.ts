@@ -1,0 +1,131 @@
+/** A site: gateway.yaml with all that it names, loaded and checked as one. */
+import { dirname, resolve } from 'node:path';
+import { drivers as builtIn } from '../drivers/index.js';
+import { type ReadConfig, readConfig } from './config/load.js';
+import type { GatewayConfig } from './config/schema.js';
+import { buildDevices, buildWires } from './devices/register.js';
+import type { Driver } from './driver.js';
+import { ProblemList, type SourcePlace, type TidegateError } from './errors.js';
+import type { Device } from './model.js';
+import { listProfiles, shippedProfiles } from './profiles/find.js';
+import { lintProfile } from './profiles/lint.js';
+import { type Drivers, type Profile, readProfile, unknownProfile } from './profiles/load.js';
+import { proveProfile } from './profiles/prove.js';
+import { loadRules } from './routing/load.js';
+import type { Rule } from './routing/rule.js';
+
+/** Everything that a gateway needs to run. */
+export interface Site {
+  readonly config: GatewayConfig;
+  /** Path of gateway.yaml. */
+  readonly file: string;
+  readonly devices: Device[];
+  /** Driver of each connection, by id. */
+  readonly drivers: Map<string, Driver>;
+  /** Settings of each connection, as its driver's schema gives them. */
+  readonly connectionSettings: Map<string, unknown>;
+  readonly rules: Rule[];
+  /** Never to be logged. */
+  readonly secrets: string[];
+  /** What works, but is likely not meant. */
+  readonly warnings: TidegateError[];
+}
+
+export interface SiteOptions {
+  /** Check also the own profiles that no device uses, and the style of all own profiles: for `tidegate check`. */
+  readonly thorough?: boolean;
+  readonly drivers?: Drivers;
+}
+
+/**
+ * Loads gateway.yaml, the profiles and the rules.
+ * @throws ProblemList with every problem of all of them, in the order of the files
+ */
+export async function loadSite(path: string, options: SiteOptions = {}): Promise<Site> {
+  const file = resolve(path);
+  const read = readConfig(file);
+  const { config, secrets } = read;
+  const problems = [...read.problems];
+  const available = options.drivers ?? builtIn;
+  const folders = profileFolders(config, file);
+
+  const profiles = await loadProfiles(read, folders, available, options.thorough ?? false, problems);
+  const wires = await buildWires(read, available, problems);
+  const devices = buildDevices(read, wires, profiles, problems);
+  // Where devices are wrong, rules cannot be held to their names.
+  const sound = problems.length === 0;
+  const context = sound ? { devices, upstreams: Object.keys(read.written.upstreams) } : undefined;
+  const rules = await loadRules(resolve(dirname(file), config.rules), context, problems);
+  if (problems.length > 0) throw new ProblemList(inOrder(problems, file));
+  const { drivers, settings: connectionSettings } = wires;
+  return { config, file, devices, drivers, connectionSettings, rules, secrets, warnings: findWarnings(read) };
+}
+
+/** Folders to look for profiles in: the site's own, then the shipped ones. */
+export function profileFolders(config: GatewayConfig, file: string): string[] {
+  return [resolve(dirname(file), config.profiles), shippedProfiles];
+}
+
+/** Loads and proves each profile that a device uses; undefined for those that are there but wrong. */
+async function loadProfiles(
+  { written, source }: ReadConfig,
+  folders: string[],
+  available: Drivers,
+  thorough: boolean,
+  problems: TidegateError[],
+): Promise<Map<string, Profile | undefined>> {
+  const files = listProfiles(folders);
+  const own = listProfiles(folders.slice(0, 1));
+  const profiles = new Map<string, Profile | undefined>();
+  const wanted = new Set(Object.values(written.devices).map(({ profile }) => String(profile)));
+  for (const name of thorough ? new Set([...wanted, ...own.keys()]) : wanted) {
+    const file = files.get(name);
+    if (file === undefined) continue;
+    const found: TidegateError[] = [];
+    const profile = await readProfile(file, folders, available, found);
+    if (profile) found.push(...proveProfile(profile));
+    profiles.set(name, found.length === 0 ? profile : undefined);
+    if (profile && thorough && own.has(name) && found.length === 0) found.push(...lintProfile(profile));
+    problems.push(...found);
+  }
+  for (const [id, { profile }] of Object.entries(written.devices)) {
+    if (profile === undefined || profile === null || profiles.has(String(profile))) continue;
+    const { code, message, hint = '' } = unknownProfile(String(profile), files.keys());
+    problems.push(source.problem(code, ['devices', id, 'profile'], message, { hint }));
+  }
+  return profiles;
+}
+
+function findWarnings({ config, source }: ReadConfig): TidegateError[] {
+  const used = new Set(Object.values(config.devices).map(({ connection }) => connection));
+  const warnings = Object.keys(config.connections)
+    .filter((id) => !used.has(id))
+    .map((id) => {
+      const hint = 'give it a device, or remove it';
+      return source.problem('CONFIG_CONFLICT', ['connections', id], `no device uses the connection "${id}"`, {
+        hint,
+        key: true,
+      });
+    });
+  if (Object.keys(config.upstreams).length === 0) {
+    const hint = 'write where readings go under `upstreams`';
+    warnings.push(source.problem('CONFIG_MISSING_KEY', [], 'there is no upstream: nothing will be sent', { hint }));
+  }
+  return warnings;
+}
+
+/** Each problem once, gateway.yaml first, each file from top to bottom. */
+function inOrder(problems: readonly TidegateError[], first: string): TidegateError[] {
+  const unique = new Map(problems.map((problem) => [`${JSON.stringify(problem.place)} ${problem.message}`, problem]));
+  const rank = (place: SourcePlace | undefined) => (place === undefined || place.file === first ? '' : place.file);
+  return [...unique.values()].sort(
+    (a, b) =>
+      compare(rank(a.place), rank(b.place)) ||
+      (a.place?.line ?? 0) - (b.place?.line ?? 0) ||
+      (a.place?.column ?? 0) - (b.place?.column ?? 0),
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
