@@ -31,6 +31,7 @@ export interface Site {
   readonly warnings: TidegateError[];
 }
 
+/** How to load a site. */
 export interface SiteOptions {
   /** Check also the own profiles that no device uses, and the style of all own profiles: for `tidegate check`. */
   readonly thorough?: boolean;

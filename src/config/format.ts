@@ -13,8 +13,7 @@ export function formatProblem(error: TidegateError, options: { color?: boolean }
   const advice = error.hint ?? (error.place && CLEAR.has(error.code) ? '' : CODES[error.code].todo);
   const code = paint('2', `[${error.code}]`);
   const place = error.place;
-  const last = advice === '' ? code : `${advice}  ${code}`;
-  if (!place) return `${paint('1', error.message)}\n  ${last}`;
+  if (!place) return `${paint('1', error.message)}\n  ${advice}  ${code}`;
 
   const gutter = String(place.line).length + 2;
   const bar = paint('2', '|');
@@ -24,8 +23,8 @@ export function formatProblem(error: TidegateError, options: { color?: boolean }
   return [
     `${shortPath(place.file)}:${place.line}:${place.column}: ${paint('1', error.message)}`,
     `${String(place.line).padStart(gutter)} ${bar} ${text}`,
-    `${' '.repeat(gutter)} ${bar} ${before}${paint('31', mark)}`,
-    `${' '.repeat(gutter)}   ${last}`,
+    `${' '.repeat(gutter)} ${bar} ${before}${paint('31', mark)}${advice === '' ? `  ${code}` : ''}`,
+    ...(advice === '' ? [] : [`${' '.repeat(gutter)}   ${advice}  ${code}`]),
   ]
     .map((line) => line.trimEnd())
     .join('\n');

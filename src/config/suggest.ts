@@ -3,6 +3,7 @@
 /** The nearest of the known words, or undefined when none is near enough. */
 export function suggest(word: string, known: Iterable<string>): string | undefined {
   const low = word.toLowerCase();
+  if (low.length < 2) return undefined;
   let best: string | undefined;
   // A third of the letters may be wrong: more than that is another word.
   let least = Math.max(1, Math.floor(low.length / 3)) + 1;

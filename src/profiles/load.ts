@@ -9,13 +9,15 @@ import type { Point, Value } from '../model.js';
 import { listProfiles } from './find.js';
 import { mergePoints, type ProfileFile } from './layers.js';
 import { buildPoints } from './points.js';
-import { profileSchema } from './schema.js';
+import { profileSchema, type WrittenProfile } from './schema.js';
 
 /** Drivers by name, loaded when asked for. */
 export type Drivers = Readonly<Record<string, () => Promise<Driver>>>;
 
 /** One example of a profile: what is on the wire, in the driver's own form, and what it must give. */
 export interface Example {
+  /** Its place in the file, from 0. */
+  readonly index: number;
   readonly wire: unknown;
   readonly gives: Readonly<Record<string, Value>>;
 }
@@ -85,7 +87,7 @@ export async function readProfile(
     const { gives, note: _, ...wire } = written;
     const known = ['gives', 'note'];
     const checked = check(driver.example, own.source, wire, ['examples', index], problems, { known });
-    return checked === undefined ? [] : [{ wire: checked, gives }];
+    return checked === undefined ? [] : [{ index, wire: checked, gives }];
   });
   const { profile: name, title, source, description } = own.written;
   const device = checkDevice(own, parent, driver, problems);
@@ -122,7 +124,9 @@ function readFile(file: string, problems: TidegateError[]): ProfileFile | undefi
   }
   problems.push(...source.errors);
   if (source.errors.length > 0) return undefined;
+  const before = problems.length;
   const written = check(profileSchema, source, source.value, [], problems);
+  if (source.value === null || (problems.length > before && typeof source.value !== 'object')) return undefined;
   const name = nameOf(file);
   if (written && written.profile !== name)
     problems.push(
@@ -130,7 +134,17 @@ function readFile(file: string, problems: TidegateError[]): ProfileFile | undefi
         hint: `write profile: ${name}, or move the file`,
       }),
     );
-  return written && { source, written };
+  return { source, written: written ?? soundKeys(source.value) };
+}
+
+/** What is right in a file that has mistakes, so that the rest of it can be checked in the same run. */
+function soundKeys(value: unknown): WrittenProfile {
+  const written = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  const sound = Object.entries(profileSchema.shape).flatMap(([key, schema]) => {
+    const { success, data } = schema.safeParse(written[key]);
+    return success ? [[key, data]] : [];
+  });
+  return { points: {}, ...Object.fromEntries(sound) };
 }
 
 function nameOf(file: string): string {

@@ -8,11 +8,13 @@ import type { Profile } from './load.js';
 /** What is wrong with the examples of a profile; nothing when each gives what it says. */
 export function proveProfile(profile: Profile): TidegateError[] {
   const problems: TidegateError[] = [];
-  for (const [index, { gives }] of profile.examples.entries()) {
+  for (const { index, wire, gives } of profile.examples) {
     const at = ['examples', index, 'gives'];
+    if (Object.keys(gives).length === 0)
+      problems.push(profile.text.problem('CONFIG_VALUE', at, 'name at least one point and its value'));
     let given: Map<string, Given>;
     try {
-      given = decode(profile, index);
+      given = decode(profile, wire);
     } catch (error) {
       problems.push(profile.text.problem('PROFILE_EXAMPLE', ['examples', index], messageOf(error)));
       continue;
@@ -39,8 +41,8 @@ interface Given {
   readonly flaw?: Flaw | undefined;
 }
 
-function decode({ driver, points, examples }: Profile, index: number): Map<string, Given> {
-  const samples = driver.decodeExample(points, examples[index]?.wire);
+function decode({ driver, points }: Profile, wire: unknown): Map<string, Given> {
+  const samples = driver.decodeExample(points, wire);
   // Scale factors are consumed by scaling; an example may still state them.
   const raw = points.map((point, i): [string, Given] => [
     point.id,
@@ -63,6 +65,7 @@ function equal(got: Value, expected: Value): boolean {
 }
 
 function show({ value, flaw }: Given): string {
-  if (value === null) return flaw ? `no value (${flaw.reason})` : 'no value';
+  if (value === null)
+    return !flaw ? 'no value' : /^no value/.test(flaw.reason) ? flaw.reason : `no value (${flaw.reason})`;
   return typeof value === 'string' ? `"${value}"` : String(value);
 }

@@ -80,7 +80,6 @@ export const exampleSchema = z.looseObject({
   note: z.string().min(1).optional().describe('Where the example comes from.'),
   gives: z
     .record(z.string(), z.union([z.number(), z.bigint(), z.string(), z.boolean(), z.null()]))
-    .refine((gives) => Object.keys(gives).length > 0, { error: 'name at least one point and its value' })
     .describe('Point id → value after scaling; null for a point that must be bad.'),
 });
 

@@ -67,7 +67,7 @@ function aboutNumbers(point: Point): Mismatch[] {
     .map(([key]) => ({
       path: [key],
       message: `${what} has no ${key === 'kind' ? 'count' : key}`,
-      hint: 'only numbers have: remove it',
+      hint: 'only numbers can: remove it',
     }));
 }
 
