@@ -1,0 +1,203 @@
+/** The loop of one connection: keeps it open, reads the devices on it when they are due, and hands on what they say. */
+import type { Logger } from 'pino';
+import type { Driver, Session } from '../driver.js';
+import { isKind, messageOf } from '../errors.js';
+import type { Batch, Device, Samples } from '../model.js';
+import { type Repeated, repeated } from '../ops/repeated.js';
+import type { Tally } from './breaker.js';
+import { Backoff, closeSession, openSession, pause } from './link.js';
+import { Round } from './round.js';
+import { type DeviceState, type PollStats, Station } from './station.js';
+
+export type { DeviceState, PollStats } from './station.js';
+
+/** What a poller needs. */
+export interface PollerOptions {
+  /** Id of the connection. */
+  readonly connection: string;
+  readonly driver: Driver;
+  /** The connection's settings, as checked by the driver's schema. */
+  readonly settings: unknown;
+  /** The devices on this connection. */
+  readonly devices: readonly Device[];
+  readonly log: Logger;
+  onBatch(batch: Batch): void;
+  onState?(device: Device, state: DeviceState, reason?: string): void;
+}
+
+/** A running loop. */
+export interface Poller {
+  readonly stats: Readonly<PollStats>;
+  /** How a device of this connection is. */
+  state(deviceId: string): { state: DeviceState; reason?: string };
+  /** Ends all reads and closes the connection, within two seconds whatever the driver does. No batch comes afterwards. */
+  stop(): Promise<void>;
+}
+
+/** A connection that held so long is opened again at once when it breaks. */
+const STABLE = 10_000;
+
+/** How a session ended. */
+interface Broken {
+  readonly reason: string;
+  /** The driver threw what it should not. */
+  readonly bug: boolean;
+  /** One device was found to be the cause, and is left alone from now on. */
+  readonly blamed: boolean;
+}
+
+/** Starts to poll. Returns at once; the connection is opened in the background, and again whenever it breaks. */
+export function startPoller(options: PollerOptions): Poller {
+  return new Line(options);
+}
+
+class Line implements Poller {
+  readonly stats: PollStats = { polls: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0 };
+  readonly #options: PollerOptions;
+  readonly #log: Logger;
+  readonly #trouble: Repeated;
+  readonly #stations: readonly Station[];
+  readonly #byId: ReadonlyMap<string, Station>;
+  readonly #tally: Tally;
+  readonly #stopping = new AbortController();
+  readonly #running: Promise<void>;
+  #round: Round | undefined;
+  #end: (broken: Broken | undefined) => void = () => {};
+  /** When the present session and the one before were opened. */
+  #openedAt = 0;
+  #openedBefore = 0;
+
+  constructor(options: PollerOptions) {
+    const { devices, connection, onState } = options;
+    this.#options = options;
+    this.#log = options.log.child({ connection });
+    this.#trouble = repeated(this.#log);
+    this.#tally = { devices: devices.length, dead: 0 };
+    const start = performance.now();
+    this.#stations = devices.map(
+      (device, index) =>
+        new Station(device, start, index / devices.length, {
+          stats: this.stats,
+          tally: this.#tally,
+          late: this.#trouble,
+          trouble: repeated(this.#log.child({ device: device.id })),
+          onBatch: (batch) => this.#handOn(batch),
+          onState: (...news) => this.#guard(() => onState?.(...news)),
+        }),
+    );
+    this.#byId = new Map(this.#stations.map((station) => [station.device.id, station]));
+    this.#running = this.#run();
+  }
+
+  state(deviceId: string): { state: DeviceState; reason?: string } {
+    const station = this.#byId.get(deviceId);
+    if (!station) throw new RangeError(`no device "${deviceId}" on connection "${this.#options.connection}"`);
+    const { state, reason } = station;
+    return reason === undefined ? { state } : { state, reason };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#leave(undefined);
+    await this.#running;
+  }
+
+  /** Session after session, until stopped. */
+  async #run(): Promise<void> {
+    const { driver, settings } = this.#options;
+    const { signal } = this.#stopping;
+    const backoff = new Backoff();
+    const down = repeated(this.#log);
+    let attempts = 0;
+    let opened = 0;
+    let news = true;
+    while (!signal.aborted) {
+      let session: Session;
+      try {
+        session = await openSession(driver, settings, { log: this.#log }, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        attempts++;
+        news = true;
+        down.failed(`not connected: ${messageOf(error)}`, isKind(error, 'reconnect') ? {} : { err: error });
+        this.#loseAll(messageOf(error));
+        await pause(backoff.next(), signal);
+        continue;
+      }
+      if (attempts === 0) this.#log.info('connected');
+      down.over(opened === 0 ? 'connected' : 'connected again');
+      if (opened > 0) this.stats.reconnects++;
+      opened++;
+      attempts++;
+      this.#openedBefore = this.#openedAt;
+      this.#openedAt = performance.now();
+      const broken = await this.#serve(session, news);
+      await closeSession(session);
+      if (!broken) return;
+      if (broken.blamed || performance.now() - this.#openedAt >= STABLE) backoff.reset();
+      if (broken.bug && !broken.blamed) backoff.slow();
+      const wait = backoff.next();
+      news = wait > 0;
+      if (news) this.#loseAll(broken.reason);
+      await pause(wait, signal);
+    }
+  }
+
+  /** Polls until the session breaks; gives undefined when stopped. */
+  #serve(session: Session, news: boolean): Promise<Broken | undefined> {
+    return new Promise((resolve) => {
+      if (this.#stopping.signal.aborted) return resolve(undefined);
+      this.#end = resolve;
+      const now = performance.now();
+      for (const station of this.#stations) station.wireOpened(now, news);
+      this.#round = new Round(session, this.#stations, this.#stopping.signal, {
+        settled: (station, samples) => this.#settle(station, samples),
+        broke: (error) => this.#break(error),
+      });
+    });
+  }
+
+  #settle(station: Station, samples: Samples): void {
+    const now = performance.now();
+    const allDead = this.#tally.dead === this.#tally.devices;
+    station.settle(samples, now);
+    // The first of all to come back: perhaps it was the wire, and the others are back too.
+    if (allDead && this.#tally.dead < this.#tally.devices) for (const other of this.#stations) other.hurry(now);
+  }
+
+  #break(error: unknown): void {
+    const now = performance.now();
+    const reason = messageOf(error);
+    const bug = !isKind(error, 'reconnect');
+    let blamed = false;
+    for (const station of this.#stations) {
+      const others = this.#stations.some((other) => other !== station && other.answeredAt >= this.#openedBefore);
+      if (station.wireBroke(now, reason, others)) blamed = true;
+    }
+    this.#trouble.failed(`connection broke: ${reason}`, bug ? { err: error } : {});
+    this.#leave({ reason, bug, blamed });
+  }
+
+  #leave(broken: Broken | undefined): void {
+    this.#round?.end();
+    this.#end(broken);
+  }
+
+  #loseAll(reason: string): void {
+    for (const station of this.#stations) station.goOffline(reason);
+  }
+
+  #handOn(batch: Batch): void {
+    this.stats.readings += batch.values.length;
+    this.#guard(() => this.#options.onBatch(batch));
+  }
+
+  /** What others do with our news must not stop the loop. */
+  #guard(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#trouble.failed(`what was read could not be handed on: ${messageOf(error)}`, { err: error });
+    }
+  }
+}
