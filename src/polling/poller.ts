@@ -52,7 +52,7 @@ export function startPoller(options: PollerOptions): Poller {
 }
 
 class Line implements Poller {
-  readonly stats: PollStats = { polls: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0 };
+  readonly stats: PollStats = { polls: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0, attempts: 0 };
   readonly #options: PollerOptions;
   readonly #log: Logger;
   readonly #trouble: Repeated;
@@ -113,6 +113,7 @@ class Line implements Poller {
     let news = true;
     while (!signal.aborted) {
       let session: Session;
+      this.stats.attempts++;
       try {
         session = await openSession(driver, settings, { log: this.#log }, signal);
       } catch (error) {

@@ -21,6 +21,8 @@ export interface PollStats {
   failures: number;
   /** Times that a wire was opened again. */
   reconnects: number;
+  /** Times that a wire was to be opened, the first and the failed ones included. */
+  attempts: number;
 }
 
 /** What a station tells, and what it shares with the others of its wire. */
