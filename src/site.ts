@@ -33,7 +33,7 @@ export interface Site {
 
 /** How to load a site. */
 export interface SiteOptions {
-  /** Check also the own profiles that no device uses, and the style of all own profiles: for `tidegate check`. */
+  /** Check also the own profiles that no device uses and the style of all own profiles, and run the tests of rules: for `tidegate check`. */
   readonly thorough?: boolean;
   readonly drivers?: Drivers;
 }
@@ -56,10 +56,19 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   // Where devices are wrong, rules cannot be held to their names.
   const sound = problems.length === 0;
   const context = sound ? { devices, upstreams: Object.keys(read.written.upstreams) } : undefined;
-  const rules = await loadRules(resolve(dirname(file), config.rules), context, problems);
+  const folder = resolve(dirname(file), config.rules);
+  const rules = await loadRules(folder, context, problems);
+  if (options.thorough && sound) problems.push(...(await testRules(folder, config, devices)));
   if (problems.length > 0) throw new ProblemList(inOrder(problems, file));
   const { drivers, settings: connectionSettings } = wires;
   return { config, file, devices, drivers, connectionSettings, rules, secrets, warnings: findWarnings(read) };
+}
+
+/** Runs the tests that stand beside the rules. */
+async function testRules(folder: string, config: GatewayConfig, devices: Device[]): Promise<TidegateError[]> {
+  const { proveRules } = await import('./routing/prove.js');
+  const upstreams = Object.entries(config.upstreams).map(([id, { topic }]) => ({ id, topic }));
+  return proveRules(folder, { gateway: config.gateway, devices, upstreams });
 }
 
 /** Folders to look for profiles in: the site's own, then the shipped ones. */
