@@ -25,6 +25,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   driver: ['model'],
   units: [],
   errors: [],
+  version: [],
   model: [],
   drivers: ['driver'],
 };
