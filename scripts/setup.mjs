@@ -3,7 +3,7 @@
 // and does nothing when nothing has changed since it last ran.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,6 +21,8 @@ step(
 step('dist/.tidegate-setup', fingerprintOfSources(), 'Compiling', () => {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')]);
+  // So that `npx tidegate` finds a program: it names its own Node flags in its first line.
+  chmodSync(join(root, 'dist/src/main.js'), 0o755);
 });
 
 /** Runs `work` unless the stamp file already holds `fingerprint`; writes the stamp after success. */
@@ -39,7 +41,7 @@ function fingerprintOfPackages() {
 
 function fingerprintOfSources() {
   const files = [join(root, 'tsconfig.json'), join(root, 'package-lock.json')];
-  for (const folder of SOURCES)
+  for (const folder of SOURCES.filter((name) => existsSync(join(root, name))))
     for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
       if (entry.isFile() && entry.name.endsWith('.ts')) files.push(join(entry.parentPath ?? entry.path, entry.name));
   return digest(

@@ -1,0 +1,136 @@
+/** The command line's words: every command, argument, option and example. What a command does is loaded when it is asked for. */
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { duration } from '../units.js';
+import { VERSION } from '../version.js';
+import { EXIT, showError } from './exit.js';
+
+const CONFIG = ['-c, --config <file>', 'the gateway.yaml to use', 'gateway.yaml'] as const;
+const JSON_FLAG = ['--json', 'print JSON, for programs'] as const;
+
+const EXIT_CODES = `
+Exit codes:
+  0  done
+  1  what was asked for failed: a device does not answer, a file cannot be written
+  2  the command line is wrong
+  3  the configuration, a profile or a rule is wrong
+  4  another Tidegate uses the same data folder`;
+
+/** Runs a command line (without node and script). Gives the exit code; what went wrong has been shown. */
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const asked: { code: number } = { code: EXIT.ok };
+  const program = describeProgram(asked);
+  try {
+    await program.parseAsync([...words], { from: 'user' });
+    return asked.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    return showError(error, words.includes('--json'));
+  }
+}
+
+/** The whole command line as commander knows it. */
+export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Command {
+  const program = new Command('tidegate')
+    .description('Polls field devices, keeps every event through an outage, delivers upstream over MQTT.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help for a command')
+    .configureHelp({ showGlobalOptions: false })
+    .showHelpAfterError('(tidegate --help lists commands; tidegate COMMAND --help explains one)')
+    .exitOverride()
+    .addHelpText('after', EXIT_CODES);
+
+  /** Adds a command; its work is loaded only when it is asked for. */
+  const add = (parent: Command, usage: string, about: string, examples: string[]): Command =>
+    parent.command(usage).description(about).addHelpText('after', exampleText(examples)).exitOverride();
+  const act =
+    <Arguments extends unknown[]>(load: () => Promise<(...words: Arguments) => Promise<number>>) =>
+    async (...words: Arguments) => {
+      asked.code = await (await load())(...words);
+    };
+
+  add(program, 'run [file]', 'run the gateway until it is told to stop (default file: gateway.yaml)', [
+    'tidegate run',
+    'tidegate run /etc/tidegate/gateway.yaml',
+  ])
+    .option('--json', 'log JSON lines, also on a terminal')
+    .action(act(async () => (await import('./run.js')).run));
+
+  add(program, 'check [path]', 'check a gateway.yaml with its profiles and rules, or profiles alone', [
+    'tidegate check',
+    'tidegate check gateway.yaml --json',
+    'tidegate check device-profiles/acme/press.yaml',
+    'tidegate check device-profiles',
+  ])
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./check.js')).check));
+
+  add(program, 'init [folder]', 'write a commented gateway.yaml after a few questions', [
+    'tidegate init',
+    'tidegate init site-7 --yes',
+  ])
+    .option('-y, --yes', 'ask nothing, take the defaults')
+    .option('-f, --force', 'overwrite a gateway.yaml that is there')
+    .action(act(async () => (await import('./init.js')).init));
+
+  add(program, 'read <device> [points...]', 'read a device once, now: raw words, decoded and scaled values', [
+    'tidegate read meter-1',
+    'tidegate read meter-1 voltage_l1 active_power --json',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./read.js')).read));
+
+  add(program, 'watch', 'show live values of the running gateway; if none runs, poll without delivering', [
+    'tidegate watch',
+    'tidegate watch --config /etc/tidegate/gateway.yaml --json',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./watch.js')).watch));
+
+  add(program, 'simulate <what>', 'serve a profile, or all devices of a gateway.yaml, on Modbus TCP', [
+    'tidegate simulate eastron/sdm630',
+    'tidegate simulate gateway.yaml --host 0.0.0.0 --port 1502',
+  ])
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <number>', 'port to listen on; 0 takes a free one', parsePort, 5020)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./simulate.js')).simulate));
+
+  const outbox = add(program, 'outbox', 'look into the outboxes', ['tidegate outbox status']);
+  add(outbox, 'status', 'what waits for each upstream, from the running gateway or from the files', [
+    'tidegate outbox status',
+    'tidegate outbox status --config /etc/tidegate/gateway.yaml --json',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./outbox.js')).outboxStatus));
+
+  add(program, 'demo', 'see it work: simulated devices, a stand-in cloud, and an outage', [
+    'tidegate demo',
+    'tidegate demo --once --cut-after 2s --cut-for 1s',
+  ])
+    .option('--once', 'end after the count; exit code 0 only if nothing was lost or out of order')
+    .option('--cut-after <duration>', 'when the uplink is cut', parseDuration, 20_000)
+    .option('--cut-for <duration>', 'for how long', parseDuration, 10_000)
+    .option('--json', 'log JSON lines, and print the count as JSON')
+    .action(act(async () => (await import('./demo.js')).demo));
+  return program;
+}
+
+function exampleText(examples: readonly string[]): string {
+  return `\nExample${examples.length > 1 ? 's' : ''}:\n${examples.map((line) => `  ${line}`).join('\n')}`;
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('Write a number from 0 to 65535.');
+  return port;
+}
+
+function parseDuration(text: string): number {
+  const parsed = duration.safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError('Write a duration with its unit, such as 500ms, 10s or 2m.');
+  return parsed.data;
+}

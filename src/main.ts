@@ -1,0 +1,7 @@
+#!/usr/bin/env -S node --max-semi-space-size=1
+/** The command line. A small young generation keeps the memory of a gateway that runs for years a third lower (docs/performance.md). */
+import { runCommandLine } from './cli/program.js';
+
+// A reader that has seen enough (`tidegate watch | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.exit(await runCommandLine(process.argv.slice(2)));

@@ -1,0 +1,190 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Running, run, start } from '../support/command.js';
+
+/** A simulated meter, a gateway that polls it, and a broker that is not there. */
+let cwd: string;
+let simulator: Running;
+let gateway: Running;
+
+beforeAll(async () => {
+  cwd = mkdtempSync(join(tmpdir(), 'tidegate-test-'));
+  simulator = start(['simulate', 'eastron/sdm120', '--port', '0', '--json'], { cwd });
+  const [line] = await simulator.seen(/^\{.*\}$/m);
+  const { host, port } = JSON.parse(line) as { host: string; port: number };
+  const nobody = await freePort();
+  writeFileSync(
+    join(cwd, 'gateway.yaml'),
+    `gateway: plant-7
+connections: { plc: { driver: modbus, tcp: "${host}:${port}" } }
+devices: { meter-1: { profile: eastron/sdm120, connection: plc, unit: 1 } }
+upstreams: { cloud: { url: "mqtt://127.0.0.1:${nobody}", password: "\${env:SECRET}" } }
+`,
+  );
+  gateway = start(['run'], { cwd, env: { SECRET: 'plant-7' } });
+  await gateway.seen(/"gateway started"/);
+});
+
+afterAll(async () => {
+  for (const { child } of [gateway, simulator]) child.kill('SIGKILL');
+  await Promise.all([gateway.finished, simulator.finished]);
+  rmSync(cwd, { recursive: true, force: true });
+});
+
+/** A port that was free a moment ago. */
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+const env = { SECRET: 'plant-7' };
+const json = <T>(text: string) => JSON.parse(text) as T;
+
+describe('read', () => {
+  test('a table: address, words on the wire, decoded, scaled with its unit', async () => {
+    const { code, stdout } = await run(['read', 'meter-1', 'voltage', 'active_power'], { cwd, env });
+    expect(code).toBe(0);
+    const [head, voltage, power] = stdout.split('\n');
+    expect(head).toMatch(/^point +address +raw +decoded +value +quality$/);
+    expect(voltage).toMatch(/^voltage +input 0x0000 +[0-9a-f]{4} [0-9a-f]{4} +[\d.]+ +[\d.]+ V +good$/);
+    expect(power).toMatch(/^active_power +input 0x000C /);
+  });
+
+  test('as JSON, all points when none is named', async () => {
+    const { code, stdout } = await run(['read', 'meter-1', '--json'], { cwd, env });
+    const { device, profile, points } = json<{ device: string; profile: string; points: object[] }>(stdout);
+    expect([code, device, profile]).toEqual([0, 'meter-1', 'eastron/sdm120']);
+    expect(points.length).toBeGreaterThan(10);
+    expect(points).toContainEqual({
+      id: 'voltage',
+      address: expect.objectContaining({ table: 'input', address: 0 }),
+      raw: expect.any(String),
+      decoded: expect.any(Number),
+      value: expect.any(Number),
+      unit: 'V',
+      quality: 'good',
+    });
+  });
+
+  test('names that are not there: exit code 2, with a suggestion', async () => {
+    const wrongPoint = await run(['read', 'meter-1', 'voltag'], { cwd, env });
+    expect([wrongPoint.code, wrongPoint.stderr]).toEqual([2, expect.stringContaining('"voltage"')]);
+    const wrongDevice = await run(['read', 'meter-2'], { cwd, env });
+    expect([wrongDevice.code, wrongDevice.stderr]).toEqual([2, expect.stringContaining('"meter-1"')]);
+  });
+
+  test('a device that is not there: exit code 1', async () => {
+    const away = mkdtempSync(join(cwd, 'away-'));
+    writeFileSync(
+      join(away, 'gateway.yaml'),
+      `gateway: x
+connections: { plc: { driver: modbus, tcp: "127.0.0.1:${await freePort()}" } }
+devices: { meter-1: { profile: eastron/sdm120, connection: plc } }
+`,
+    );
+    const { code, stdout, stderr } = await run(['read', 'meter-1'], { cwd: away });
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('[LINK_DOWN]');
+  });
+
+  test('a unit that does not answer: the table says so, exit code 1', async () => {
+    const { code, stdout } = await run(['read', 'meter-1', '--json'], { cwd: await withUnit(9), env });
+    expect(code).toBe(1);
+    const { points } = json<{ points: { quality: string; reason: string; value: unknown }[] }>(stdout);
+    expect(points.every(({ quality, value, reason }) => quality === 'bad' && value === null && reason)).toBe(true);
+  });
+
+  /** The same site with another unit id. */
+  async function withUnit(unit: number): Promise<string> {
+    const folder = mkdtempSync(join(cwd, 'unit-'));
+    const { readFileSync } = await import('node:fs');
+    const text = readFileSync(join(cwd, 'gateway.yaml'), 'utf8').replace('unit: 1', `unit: ${unit}`);
+    writeFileSync(join(folder, 'gateway.yaml'), text);
+    return folder;
+  }
+});
+
+describe('while the gateway runs', () => {
+  test('its log is JSON, and the password is not in it', async () => {
+    const [line] = await gateway.seen(/^\{.*"gateway started".*\}$/m);
+    // The password is the gateway's name: wherever it would stand, it is masked.
+    expect(json(line)).toMatchObject({ level: 'info', gateway: '***', devices: 1, upstreams: 1 });
+    await gateway.seen(/"connected"/);
+  });
+
+  test('watch shows what it sees', async () => {
+    const watch = start(['watch', '--json'], { cwd, env });
+    const [line] = await watch.seen(/^\{.*"state":"online".*\}$/m);
+    expect(json(line)).toMatchObject({
+      gateway: 'plant-7',
+      devices: [{ id: 'meter-1', profile: 'eastron/sdm120', state: 'online' }],
+      upstreams: [{ id: 'cloud' }],
+    });
+    watch.child.kill('SIGINT');
+    expect(await watch.finished).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('outbox status asks it', async () => {
+    const { code, stdout } = await run(['outbox', 'status', '--json'], { cwd, env });
+    expect(code).toBe(0);
+    expect(json(stdout)).toEqual({
+      running: true,
+      outboxes: [
+        expect.objectContaining({
+          id: 'cloud',
+          link: expect.any(String),
+          alarm: 0,
+          removed: 0,
+          live: expect.any(Number),
+        }),
+      ],
+    });
+    const { stdout: table } = await run(['outbox', 'status'], { cwd, env });
+    expect(table).toMatch(/^From the running gateway\.\n\nupstream +link +alarm +live +backlog/);
+  });
+
+  test('a second one on the same data folder is refused: exit code 4', async () => {
+    const { code, stderr } = await run(['run'], { cwd, env });
+    expect([code, stderr]).toEqual([4, expect.stringContaining('[DATA_IN_USE]')]);
+  });
+});
+
+describe('when the gateway is told to stop', () => {
+  test('it ends cleanly, those who watch end too, and what waits is on disk', async () => {
+    const watch = start(['watch', '--json'], { cwd, env });
+    await watch.seen(/"accepted":[1-9]/);
+    gateway.child.kill('SIGTERM');
+    const { code, stdout } = await gateway.finished;
+    expect(code).toBe(0);
+    expect(stdout.trimEnd().split('\n').at(-1)).toContain('"stopped"');
+    expect(await watch.finished).toMatchObject({ code: 0, stderr: 'The gateway has ended.\n' });
+
+    const { stdout: status } = await run(['outbox', 'status', '--json'], { cwd, env });
+    const { running, outboxes } = json<{ running: boolean; outboxes: { id: string; backlog: number }[] }>(status);
+    expect([running, outboxes.length, outboxes[0]?.id]).toEqual([false, 1, 'cloud']);
+    expect(outboxes[0]?.backlog).toBeGreaterThan(0);
+  });
+
+  test('watch polls by itself, and delivers nothing', async () => {
+    const before = await run(['outbox', 'status', '--json'], { cwd, env });
+    const watch = start(['watch'], { cwd, env });
+    await watch.seen(/No gateway runs on this data folder: polling here, delivering nothing/);
+    await watch.seen(/voltage +[\d.]+ V/);
+    watch.child.kill('SIGINT');
+    expect(await watch.finished).toMatchObject({ code: 0 });
+    const after = await run(['outbox', 'status', '--json'], { cwd, env });
+    expect(after.stdout).toBe(before.stdout);
+  });
+
+  test('simulate ends cleanly too', async () => {
+    simulator.child.kill('SIGINT');
+    expect(await simulator.finished).toMatchObject({ code: 0, stderr: '' });
+  });
+});
