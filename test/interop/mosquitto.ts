@@ -14,6 +14,8 @@ export interface BrokerOptions {
   readonly certificates?: Certificates;
   /** Ask clients for a certificate too. */
   readonly mutual?: boolean;
+  /** A folder to remember sessions in, so that a subscriber misses nothing while the broker restarts. */
+  readonly memory?: string;
 }
 
 /** A running broker. */
@@ -47,6 +49,8 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     config.push('require_certificate true');
     clientArgs.push('--cert', tls.client.cert, '--key', tls.client.key);
   }
+  if (options.memory)
+    config.push('persistence true', `persistence_location ${options.memory}/`, 'max_queued_messages 0');
   const file = join(folder, 'mosquitto.conf');
   writeFileSync(file, `${config.join('\n')}\n`);
   const program = start('/usr/sbin/mosquitto', ['-c', file]);
@@ -67,24 +71,32 @@ export interface Subscriber {
   received(): Received[];
   /** Resolves with the first message, past or future, that `wanted` accepts. */
   message(wanted: (message: Received) => boolean): Promise<Received>;
+  /** The same, of messages to come. */
+  next(wanted: (message: Received) => boolean): Promise<Received>;
   stop(): Promise<void>;
 }
 
-/** Subscribes at QoS 1; resolves when the broker has acknowledged the subscription. */
-export async function subscribe(broker: Broker, filter: string): Promise<Subscriber> {
+/**
+ * Subscribes at QoS 1; resolves when the broker has acknowledged the subscription.
+ * @param session a client id whose session the broker keeps; mosquitto_sub reconnects by itself
+ */
+export async function subscribe(broker: Broker, filter: string, session?: string): Promise<Subscriber> {
   const args = ['-d', '-q', '1', '-V', 'mqttv311', '-t', filter, '-F', 'MESSAGE %r %t %p'];
+  if (session) args.push('--disable-clean-session', '--id', session);
   // stdbuf: into a pipe it would hold its lines back.
   const program = start('stdbuf', ['-oL', 'mosquitto_sub', ...broker.clientArgs, ...args]);
   await program.line((line) => /^Subscribed/.test(line));
+  const message = async (wanted: (message: Received) => boolean, from: number): Promise<Received> => {
+    const line = await program.line((text) => {
+      const found = parse(text);
+      return found !== undefined && wanted(found);
+    }, from);
+    return parse(line) as Received;
+  };
   return {
     received: () => program.lines.flatMap((line) => parse(line) ?? []),
-    message: async (wanted) => {
-      const line = await program.line((text) => {
-        const message = parse(text);
-        return message !== undefined && wanted(message);
-      });
-      return parse(line) as Received;
-    },
+    message: (wanted) => message(wanted, 0),
+    next: (wanted) => message(wanted, program.lines.length),
     stop: async () => void (await program.stop()),
   };
 }

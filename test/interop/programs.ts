@@ -15,8 +15,11 @@ export interface Program {
   readonly process: ChildProcessWithoutNullStreams;
   /** Every line so far, both streams. */
   readonly lines: readonly string[];
-  /** Resolves with the first line, past or future, that `wanted` accepts; rejects when the process ends without it. */
-  line(wanted: (line: string) => boolean): Promise<string>;
+  /**
+   * Resolves with the first line, past or future, that `wanted` accepts; rejects when the process ends without it.
+   * @param from how many of the past lines to pass over
+   */
+  line(wanted: (line: string) => boolean, from?: number): Promise<string>;
   /** Sends a signal and waits for the end; gives the exit code, or null when a signal ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -41,9 +44,9 @@ export function start(command: string, args: readonly string[], env: NodeJS.Proc
   return {
     process: process_,
     lines,
-    line: (wanted) =>
+    line: (wanted, from = 0) =>
       new Promise((resolve, reject) => {
-        const past = lines.find(wanted);
+        const past = lines.slice(from).find(wanted);
         if (past !== undefined) return resolve(past);
         const tell = (line: string | undefined): void => {
           if (line !== undefined && !wanted(line)) return;
