@@ -14,7 +14,7 @@ import { serveControl } from './ops/control.js';
 import { lockData } from './ops/lock.js';
 import { type Motion, measureRate, watchMotion } from './ops/motion.js';
 import { type DeviceState, type Poller, type PollStats, startPoller } from './polling/poller.js';
-import { compileRouter } from './routing/router.js';
+import { compileRouter, type Router } from './routing/router.js';
 import type { Site } from './site.js';
 import { VERSION } from './version.js';
 
@@ -51,7 +51,7 @@ export interface Gateway {
   snapshot(): Snapshot;
   /** Says what does not move any more (a poll loop, the outbox's thread), or undefined. */
   stuck(): Promise<string | undefined>;
-  /** Stops all; what was accepted is on disk or acknowledged when it resolves, within 5 s. Never rejects. */
+  /** Stops all; what was accepted is on disk or acknowledged when it resolves, within 5 s unless the disk is slower. Never rejects. */
   stop(): Promise<void>;
 }
 
@@ -64,8 +64,10 @@ export interface GatewayOptions {
 
 /** Longest pause of a poll loop whose device or link is dead, in milliseconds. */
 const LONGEST_PAUSE = 60_000;
-/** Milliseconds that a stop may take. */
-const STOP_WITHIN = 5_000;
+/** Most milliseconds that each part of a stop may take. */
+const STOP_WITHIN = 1_500;
+/** … but for the outboxes: a card that is slow to write must not cost events. Whoever cannot wait sends a second signal. */
+const FLUSH_WITHIN = 30_000;
 
 /** The folder of outboxes, lock and control socket. */
 export function dataFolder(file: string, config: GatewayConfig): string {
@@ -92,14 +94,14 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
     log,
   });
   /** What to undo when stopping, the last first. */
-  const undo: [what: string, work: () => Promise<void> | void][] = [['rate', () => rate.stop()]];
+  const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [['rate', () => rate.stop()]];
 
   try {
     if (deliver) {
       const lock = await lockData(folder);
       undo.push(['lock', () => lock.release()]);
     }
-    undo.push(['upstreams', () => upstreams.close()]);
+    undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
     startPollers();
     await upstreams.open();
     if (deliver) await openControl();
@@ -121,31 +123,28 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
   );
   return { snapshot, stuck, stop };
 
-  function startPollers(): void {
-    const router = compileRouter({
+  function openRouter(): Router {
+    return compileRouter({
       gateway: config.gateway,
       rules: site.rules,
       devices,
       upstreams: Object.entries(config.upstreams).map(([id, { topic }]) => ({ id, topic })),
     });
+  }
+
+  function startPollers(): void {
+    const router = deliver ? openRouter() : undefined;
     const send = upstreams.accept;
     const onBatch = (batch: Batch): void => {
       latest.take(batch);
-      if (deliver) router.route(batch, send);
+      router?.route(batch, send);
     };
     undo.push(['pollers', async () => void (await Promise.all([...pollers.values()].map((poller) => poller.stop())))]);
     for (const [connection, driver] of site.drivers) {
       const own = devices.filter((device) => device.connection === connection);
       if (own.length === 0) continue;
       const settings = site.connectionSettings.get(connection);
-      const poller = startPoller({
-        connection,
-        driver,
-        settings,
-        devices: own,
-        log,
-        onBatch,
-      });
+      const poller = startPoller({ connection, driver, settings, devices: own, log, onBatch });
       pollers.set(connection, poller);
       const { stats } = poller;
       const work = () => stats.polls + stats.failures + stats.attempts;
@@ -191,9 +190,8 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
   }
 
   async function stop(): Promise<void> {
-    const deadline = performance.now() + STOP_WITHIN;
-    for (const [what, work] of undo.splice(0).reverse()) {
-      const trouble = await within(Math.max(deadline - performance.now(), 100), work);
+    for (const [what, work, most = STOP_WITHIN] of undo.splice(0).reverse()) {
+      const trouble = await within(most, work);
       if (trouble !== undefined) log.error({ reason: trouble }, `stopping the ${what} failed`);
     }
   }
