@@ -51,11 +51,6 @@ export function forwardBig(line: Linear, raw: bigint): number | bigint {
   return forward(line, near);
 }
 
-/** Value to raw number; not yet rounded for whole types. */
-export function backward(line: Linear, value: number): number {
-  return tidy((value - line.offset) / line.scale);
-}
-
 /** Rounds to 15 significant digits, which is what a double holds of any decimal; very small and very large numbers stay as they are. */
 function tidy(value: number): number {
   const size = Math.abs(value);

@@ -1,6 +1,5 @@
 /** From raw values to values: invalid raws, scale and offset, scale factors, states, limits. Drivers only decode; this is the same for all of them. */
-import { TidegateError } from './errors.js';
-import { backward, compileLinear, forward, forwardBig, type Linear } from './linear.js';
+import { compileLinear, forward, forwardBig, type Linear } from './linear.js';
 import type { Flaw, Point, PointType, Samples, Value } from './model.js';
 
 /** A compiled scaling of one list of points. */
@@ -84,33 +83,6 @@ export function compileScaling(points: readonly Point[]): Scaling {
       return compact(values, flaws, kept);
     },
   };
-}
-
-/**
- * Value to raw value, for writes and simulators: the inverse of scaling. `exponent` is the scale factor in force, for points with `scaleFrom`.
- * @throws TidegateError WRITE_REFUSED for a name that is no state, or a value of the wrong kind
- */
-export function unscale(point: Point, value: Value, exponent = 0): Value {
-  if (point.type === 'string') return String(value);
-  if (typeof value === 'string' && point.states) {
-    for (const [raw, name] of point.states) if (name === value) return whole(point.type, raw);
-    throw new TidegateError('WRITE_REFUSED', `${point.id} has no state "${value}"`);
-  }
-  if (point.type === 'bool') return Boolean(value);
-  const plain = point.states !== undefined || (point.scale === 1 && point.offset === 0 && exponent === 0);
-  if (typeof value === 'bigint' && plain) return BITS[point.type] === 64 ? value : Number(value);
-  const number = typeof value === 'bigint' || typeof value === 'boolean' ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isFinite(number)) {
-    throw new TidegateError('WRITE_REFUSED', `${point.id} takes a number, not ${JSON.stringify(value)}`);
-  }
-  return whole(point.type, plain ? number : backward(compileLinear(point.scale, point.offset, exponent), number));
-}
-
-function whole(type: PointType, raw: number): number | bigint | boolean {
-  if (type === 'bool') return raw !== 0;
-  const bits = BITS[type];
-  if (bits === undefined) return raw;
-  return bits === 64 ? BigInt(Math.round(raw)) : Math.round(raw);
 }
 
 function compileStep(point: Point, index: number, points: readonly Point[]): Step | undefined {

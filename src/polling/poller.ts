@@ -108,7 +108,6 @@ class Line implements Poller {
     const { signal } = this.#stopping;
     const backoff = new Backoff();
     const down = repeated(this.#log);
-    let attempts = 0;
     let opened = 0;
     let news = true;
     while (!signal.aborted) {
@@ -118,18 +117,15 @@ class Line implements Poller {
         session = await openSession(driver, settings, { log: this.#log }, signal);
       } catch (error) {
         if (signal.aborted) return;
-        attempts++;
         news = true;
         down.failed(`not connected: ${messageOf(error)}`, isKind(error, 'reconnect') ? {} : { err: error });
         this.#loseAll(messageOf(error));
         await pause(backoff.next(), signal);
         continue;
       }
-      if (attempts === 0) this.#log.info('connected');
+      if (this.stats.attempts === 1) this.#log.info('connected');
       down.over(opened === 0 ? 'connected' : 'connected again');
-      if (opened > 0) this.stats.reconnects++;
-      opened++;
-      attempts++;
+      if (opened++ > 0) this.stats.reconnects++;
       this.#openedBefore = this.#openedAt;
       this.#openedAt = performance.now();
       const broken = await this.#serve(session, news);

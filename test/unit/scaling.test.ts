@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Flaw, Point, PointType, Value } from '../../src/model.js';
-import { compileScaling, unscale, withFactors } from '../../src/scaling.js';
+import { compileScaling, withFactors } from '../../src/scaling.js';
 
 function point(part: Partial<Point> & { id?: string; type?: PointType }): Point {
   return {
@@ -161,28 +161,5 @@ describe('scale factors', () => {
     expect(withFactors([power], [plain, power, factor])).toEqual([power, factor]);
     const done = [plain];
     expect(withFactors(done, [plain, power, factor])).toBe(done);
-  });
-});
-
-describe('unscale', () => {
-  test.each<[Partial<Point>, Value, number, Value]>([
-    [{ scale: 0.1 }, 230.1, 0, 2301],
-    [{ scale: 0.1, type: 'int16', offset: -273.15 }, 24.95, 0, 2981],
-    [{ type: 'float32', scale: 0.001 }, 1.5, 0, 1500],
-    [{ type: 'int16', scaleFrom: 'sf' }, 230.1, -1, 2301],
-    [{ type: 'uint64', scale: 0.001 }, 1.5, 0, 1500n],
-    [{ type: 'uint64' }, 2n ** 63n, 0, 2n ** 63n],
-    [{ states: new Map([[3, 'heat']]) }, 'heat', 0, 3],
-    [{ type: 'bool', states: new Map([[1, 'on']]) }, 'on', 0, true],
-    [{ type: 'bool' }, true, 0, true],
-    [{ type: 'string' }, 'abc', 0, 'abc'],
-  ])('%o of %s (factor %s) is %s', (part, value, exponent, raw) => {
-    expect(unscale(point(part), value, exponent)).toBe(raw);
-  });
-
-  test('refuses what has no raw value', () => {
-    expect(() => unscale(point({ states: new Map([[3, 'heat']]) }), 'heet')).toThrow('p has no state "heet"');
-    expect(() => unscale(point({}), 'x')).toThrow('p takes a number, not "x"');
-    expect(() => unscale(point({}), null)).toThrow('p takes a number');
   });
 });
