@@ -23,6 +23,9 @@ export function parseDuration(text: unknown): number | undefined {
 /** A duration with its unit, from 1 ms to a year; gives milliseconds. */
 export const duration = durationFrom(1);
 
+/** A duration that a timer waits for, from 1 ms to a day: longer ones are slips of the pen, and beyond 24 days a timer would not wait at all. */
+export const wait = duration.refine((milliseconds) => milliseconds <= 86_400_000, { error: 'write at most 24h' });
+
 /** A duration that may be none at all (`0s`); gives milliseconds. */
 export const pause = durationFrom(0);
 
@@ -35,6 +38,22 @@ export const size = z
     { error: 'write a size from 1B to 1000000GB' },
   )
   .transform((text) => parse(text, SIZE, BYTES) ?? 0);
+
+/** Milliseconds as people write them, in the largest unit that has no fraction: `90s`, `2h`. */
+export function formatDuration(milliseconds: number): string {
+  return format(milliseconds, MILLISECONDS);
+}
+
+/** Bytes as people write them, in the largest unit that has no fraction: `256MB`. */
+export function formatSize(bytes: number): string {
+  return format(bytes, BYTES);
+}
+
+function format(value: number, factors: Readonly<Record<string, number>>): string {
+  const fitting = Object.entries(factors).filter(([, factor]) => value >= factor && value % factor === 0);
+  const [unit, factor] = fitting.at(-1) ?? Object.entries(factors)[0] ?? ['', 1];
+  return `${value / factor}${unit}`;
+}
 
 function durationFrom(least: number) {
   return z

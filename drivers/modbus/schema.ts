@@ -1,6 +1,6 @@
 /** What people write for Modbus TCP: connections, devices, addresses of points, examples. Every default is here. */
 import { z } from 'zod';
-import { duration } from '../../src/units.js';
+import { pause, wait } from '../../src/units.js';
 
 /** The four tables of the Modbus data model (Modbus Application Protocol V1.1b3 §4.3). */
 export const TABLES = ['coil', 'discrete', 'input', 'holding'] as const;
@@ -48,14 +48,14 @@ const forbidden = z
 /** Keys of a connection. */
 export const connectionSchema = z.strictObject({
   tcp: tcp.describe('Host and port of the device or gateway; port 502 when left out.'),
-  timeout: duration.default(1_000).describe('How long to wait for one reply.'),
+  timeout: wait.default(1_000).describe('How long to wait for one reply.'),
   in_flight: z
     .int()
     .min(1)
     .max(64)
     .default(1)
     .describe('Requests sent before the first is answered. More than 1 only where the device is known to allow it.'),
-  pause: duration.default(0).describe('Pause between a reply and the next request, for slow gateways.'),
+  pause: pause.default(0).describe('Pause between a reply and the next request, for slow gateways.'),
   max_registers: maxRegisters.default(125),
   max_bits: maxBits.default(2000),
   max_gap: maxGap.default(16),

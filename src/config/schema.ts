@@ -1,6 +1,6 @@
 /** The shape of `gateway.yaml`. Types, error messages, the JSON Schema for editors and `gateway.example.yaml` follow from here. */
 import { z } from 'zod';
-import { duration, size } from '../units.js';
+import { size, wait } from '../units.js';
 import { topicTemplate } from './topic.js';
 
 /** Ids become topic levels, file names and CEL values, so they keep to letters, digits, `-`, `_` and `.`. */
@@ -29,8 +29,8 @@ const buffer = z.strictObject({
     .default(256_000_000)
     .describe('Most bytes on disk for this upstream; beyond it the oldest telemetry is removed and reported.'),
   memory: size.default(32_000_000).describe('Most bytes waiting in memory for the disk.'),
-  flush: duration.default(1_000).describe('Flush window: an event is acknowledged or on disk within this time.'),
-  live_for: duration
+  flush: wait.default(1_000).describe('Flush window: an event is acknowledged or on disk within this time.'),
+  live_for: wait
     .default(10_000)
     .describe('Telemetry that leaves later than this after its birth is backlog, marked `late`.'),
   durability: z
@@ -63,15 +63,18 @@ export const upstreamSchema = z
     ca: z.string().optional().describe('PEM file of the authority to trust, instead of the system ones.'),
     cert: z.string().optional().describe('PEM file of the client certificate.'),
     key: z.string().optional().describe("PEM file of the client certificate's key."),
-    keepalive: duration.default(30_000).describe('Longest silence before the broker is asked whether it is there.'),
-    connect_timeout: duration.default(10_000).describe('Longest wait for the broker to accept a connection.'),
-    ack_timeout: duration
+    keepalive: wait
+      .refine((milliseconds) => milliseconds >= 1_000 && milliseconds <= 65_535_000, { error: 'write 1s to 18h' })
+      .default(30_000)
+      .describe('Longest silence before the broker is asked whether it is there.'),
+    connect_timeout: wait.default(10_000).describe('Longest wait for the broker to accept a connection.'),
+    ack_timeout: wait
       .default(30_000)
       .describe('A connection on which nothing is acknowledged for this long is given up and opened again.'),
     reconnect: z
       .strictObject({
-        min: duration.default(1_000).describe('First pause after a lost connection.'),
-        max: duration.default(60_000).describe('Longest pause; each pause doubles, with jitter.'),
+        min: wait.default(1_000).describe('First pause after a lost connection.'),
+        max: wait.default(60_000).describe('Longest pause; each pause doubles, with jitter.'),
       })
       .prefault({})
       .describe('Pauses between attempts to connect.'),

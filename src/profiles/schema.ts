@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { deadband } from '../config/deadband.js';
 import { POINT_ACCESS, POINT_KINDS, POINT_TYPES } from '../model.js';
-import { duration } from '../units.js';
+import { wait } from '../units.js';
 
 /** `<vendor>/<model>`: also the file's place below a folder of profiles. */
 export const profileName = z
@@ -56,7 +56,10 @@ export const pointSchema = z.looseObject({
     .optional()
     .describe('Outside of these, after scaling, a value is delivered as uncertain.'),
   access: z.enum(POINT_ACCESS).default('read').describe('Whether the point can be read, written, or both.'),
-  every: duration.default(10_000).describe('How often the point is read.'),
+  every: wait
+    .refine((milliseconds) => milliseconds >= 10, { error: 'write at least 10ms' })
+    .default(10_000)
+    .describe('How often the point is read.'),
   deadband: deadband
     .optional()
     .describe('Smallest change worth telling, where a rule asks for changes and names none.'),

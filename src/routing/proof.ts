@@ -11,23 +11,29 @@ const reasons = z.record(z.string(), z.string()).default({});
 
 const device = z.strictObject({
   profile: z.string().default('').describe('What `match: { profile }` and {profile} see.'),
-  tags: z.record(z.string(), z.string()).default({}),
+  tags: z.record(z.string(), z.string()).default({}).describe('What `match: { tags }` and {tag.NAME} see.'),
   points: z
-    .record(z.string(), z.strictObject({ unit: z.string().optional(), deadband: deadband.optional() }))
+    .record(
+      z.string(),
+      z.strictObject({
+        unit: z.string().optional().describe('UCUM code of the point.'),
+        deadband: deadband.optional().describe('Its own deadband.'),
+      }),
+    )
     .default({})
     .describe('Units and deadbands, for points where a rule looks at them.'),
 });
 
 const given = z.strictObject({
   at: pause.describe('Time since the start of the test.'),
-  device: z.string(),
+  device: z.string().describe('Device that is read.'),
   values: values.describe('Point → value.'),
   bad: reasons.describe('Point → why it has no value.'),
   uncertain: reasons.describe('Point → why its value is doubtful; the value itself stands in `values`.'),
 });
 
 const expected = z.strictObject({
-  at: pause,
+  at: pause.describe('When the message is sent.'),
   to: z.string().describe('Upstream that gets the message.'),
   topic: z.string().optional().describe('Compared when written.'),
   lane: z.enum(['alarm', 'live']).optional().describe('Compared when written.'),
