@@ -41,18 +41,16 @@ function excerpt(line: string, column: number): { text: string; skipped: number 
   return { text: shown, skipped };
 }
 
-/** Replaces what looks like a secret by as many stars, so that messages can be shown to anyone. */
-function mask(line: string): string {
-  return line
-    .replace(/(:\/\/[^\s:/@]*:)([^\s@/]+)(?=@)/g, (_, head: string, secret: string) => head + stars(secret))
-    .replace(
-      /(password["']?\s*:\s*["']?)(?!\$\{|!)([^\s,}"']+)/gi,
-      (_, head: string, secret: string) => head + stars(secret),
-    );
-}
+/** A password in an address, and the value of a key `password` with or without quotes. */
+const IN_ADDRESS = /(?<=:\/\/[^\s:/@]*:)[^\s@/]+(?=@)/g;
+const IN_FLOW = /(?<=password["']?\s*:\s*)("[^"]*|'[^']*|(?![\s"',}!])(?:\$\{[^}]*\}|[^,}])+)/gi;
+const IN_BLOCK = /(?<=^\s*["']?password["']?\s*:\s*)("[^"]*|'[^']*|[^\s"'!].*)/gi;
 
-function stars(secret: string): string {
-  return '*'.repeat(secret.length);
+/** Replaces what looks like a secret by as many stars, so that messages can be shown to anyone; placeholders stay. */
+function mask(line: string): string {
+  const stars = (secret: string) =>
+    secret.replace(/\$\{[^}]*\}|[^\s"']/g, (part) => (part.startsWith('${') && part.endsWith('}') ? part : '*'));
+  return line.replace(IN_ADDRESS, stars).replace(IN_BLOCK, stars).replace(IN_FLOW, stars);
 }
 
 function shortPath(file: string): string {

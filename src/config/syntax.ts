@@ -73,6 +73,10 @@ function words(error: YAMLError, text: string): [message: string, hint?: string]
       if (/quote/.test(error.message))
         return ['a quote is opened before this and not closed', 'close it with the same quote'];
       return [lower(error.message)];
+    case 'UNEXPECTED_TOKEN':
+      if (/flow-(map|seq)-/.test(error.message))
+        return ['a bracket does not fit here', 'inside { } and [ ], text with brackets needs quotes'];
+      return [lower(error.message)];
     default:
       return [lower(error.message)];
   }

@@ -1,0 +1,133 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { drivers } from '../../drivers/index.js';
+import type { Driver } from '../../src/driver.js';
+import type { ProblemList } from '../../src/errors.js';
+import { loadSite } from '../../src/site.js';
+
+/** A second driver, to have two. */
+const bell: Driver = {
+  name: 'bell',
+  title: 'Bell wire',
+  connection: z.strictObject({ wire: z.string() }),
+  device: z.strictObject({ tone: z.int().default(1) }),
+  address: z.strictObject({ ring: z.int() }),
+  example: z.strictObject({ rings: z.array(z.number()) }),
+  checkPoint: () => undefined,
+  decodeExample: (points) => ({ values: points.map(() => null), answered: true }),
+  open: () => Promise.reject(new Error('a bell cannot be opened here')),
+};
+const both = { ...drivers, bell: () => Promise.resolve(bell) };
+
+/** A folder with files; gives the path of its gateway.yaml. */
+function site(files: Record<string, string>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tidegate-site-'));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  return join(folder, 'gateway.yaml');
+}
+
+const GATEWAY = `gateway: plant-7
+connections:
+  plc: { driver: modbus, tcp: 10.0.0.5, max_registers: 60 }
+  porch: { driver: bell, wire: copper }
+devices:
+  meter-1: { profile: acme/meter, connection: plc, unit: 3, tags: { line: 3 } }
+upstreams:
+  cloud: { url: mqtt://broker:1883 }
+`;
+const METER = `profile: acme/meter
+title: Meter
+driver: modbus
+device: { unit: 9, max_gap: 2 }
+points:
+  power: { address: 0, type: uint16 }
+`;
+
+test('a site is devices, wires and rules, with all defaults filled in', async () => {
+  const file = site({
+    'gateway.yaml': GATEWAY,
+    'device-profiles/acme/meter.yaml': METER,
+    'rules/all.yaml': '- rule: all\n  match: { device: "meter-*" }\n  send: cloud\n',
+  });
+  const loaded = await loadSite(file, { drivers: both });
+  expect(loaded.file).toBe(file);
+  expect(loaded.devices).toMatchObject([
+    { id: 'meter-1', profile: 'acme/meter', connection: 'plc', tags: { line: '3' }, settings: { unit: 3, max_gap: 2 } },
+  ]);
+  expect(loaded.devices[0]?.points).toMatchObject([{ id: 'power', type: 'uint16', every: 10_000, access: 'read' }]);
+  expect(loaded.connectionSettings.get('plc')).toMatchObject({
+    tcp: { host: '10.0.0.5', port: 502 },
+    max_registers: 60,
+  });
+  expect(loaded.drivers.get('porch')).toBe(bell);
+  expect(loaded.rules).toMatchObject([{ title: 'all', to: ['cloud'] }]);
+  expect(loaded.warnings.map(({ message }) => message)).toEqual(['no device uses the connection "porch"']);
+});
+
+test('devices of one profile share their points', async () => {
+  const two = GATEWAY.replace('upstreams:', '  meter-2: { profile: acme/meter, connection: plc, unit: 4 }\nupstreams:');
+  const { devices } = await loadSite(site({ 'gateway.yaml': two, 'device-profiles/acme/meter.yaml': METER }), {
+    drivers: both,
+  });
+  expect(devices[0]?.points).toBe(devices[1]?.points);
+});
+
+test('a profile for one driver on a wire of another', async () => {
+  const file = site({
+    'gateway.yaml': GATEWAY.replace('connection: plc', 'connection: porch'),
+    'device-profiles/acme/meter.yaml': METER,
+  });
+  const error = (await loadSite(file, { drivers: both }).catch((cause: unknown) => cause)) as ProblemList;
+  expect(error.errors).toMatchObject([
+    {
+      code: 'CONFIG_CONFLICT',
+      message: 'the profile acme/meter is for the driver modbus, the connection "porch" is bell',
+      place: { line: 6, column: 23 },
+    },
+  ]);
+});
+
+test('a wrong value in the settings of a profile is shown in the profile', async () => {
+  const file = site({
+    'gateway.yaml': GATEWAY,
+    'device-profiles/acme/meter.yaml': METER.replace('max_gap: 2', 'max_gap: -2'),
+  });
+  const error = (await loadSite(file, { drivers: both }).catch((cause: unknown) => cause)) as ProblemList;
+  expect(error.errors.map(({ place, message }) => [place?.file.endsWith('meter.yaml'), place?.line, message])).toEqual([
+    [true, 4, 'write a number of at least 0'],
+  ]);
+});
+
+test('without thorough, only the profiles in use are looked at', async () => {
+  const file = site({
+    'gateway.yaml': GATEWAY,
+    'device-profiles/acme/meter.yaml': METER,
+    'device-profiles/acme/other.yaml': 'profile: acme/other\n',
+  });
+  expect((await loadSite(file, { drivers: both })).devices).toHaveLength(1);
+  const error = (await loadSite(file, { drivers: both, thorough: true }).catch(
+    (cause: unknown) => cause,
+  )) as ProblemList;
+  expect(new Set(error.errors.map(({ place }) => place?.file.split('/').at(-1)))).toEqual(
+    new Set(['meter.yaml', 'other.yaml']),
+  );
+});
+
+test('a rule that names nothing is told only when the devices are sound', async () => {
+  const rules = '- rule: all\n  match: { device: meter-9 }\n  send: clout\n';
+  const files = { 'device-profiles/acme/meter.yaml': METER, 'rules/all.yaml': rules };
+  const codes = async (gateway: string) =>
+    (
+      (await loadSite(site({ ...files, 'gateway.yaml': gateway }), { drivers: both }).catch(
+        (cause: unknown) => cause,
+      )) as ProblemList
+    ).errors.map(({ code, place }) => `${place?.file.split('/').at(-1)} ${code}`);
+  expect(await codes(GATEWAY)).toEqual(['all.yaml CONFIG_UNKNOWN_NAME', 'all.yaml CONFIG_UNKNOWN_NAME']);
+  expect(await codes(GATEWAY.replace('unit: 3', 'unit: 999'))).toEqual(['gateway.yaml CONFIG_VALUE']);
+});
