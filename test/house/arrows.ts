@@ -49,7 +49,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
 /** Libraries that cost memory and start-up time, so that only what needs them loads them … */
 export const STACKS = ['@marcbachmann/cel-js', 'aedes', 'better-sqlite3', 'modbus-serial', 'mqtt'];
 /** … and the files that must load without any of them: the command line, and what names the drivers. */
-export const LIGHT = ['drivers/index.ts', 'drivers/modbus/index.ts'];
+export const LIGHT = ['src/main.ts', 'drivers/index.ts', 'drivers/modbus/index.ts'];
 
 /** The room of a file of src/ or drivers/. */
 export function roomOf(path: string): string {
