@@ -1,10 +1,10 @@
 /** `tidegate outbox status`: what waits for each upstream. */
-import { loadConfig } from '../config/load.js';
 import { readOutboxStatus } from '../delivery/status.js';
-import { dataFolder, type Snapshot } from '../gateway.js';
+import type { Snapshot } from '../gateway.js';
 import { connectControl } from '../ops/control.js';
 import { spanText } from '../ops/repeated.js';
 import { toJson } from '../ops/text.js';
+import { findData } from './data.js';
 import { EXIT } from './exit.js';
 import { bytesText, countText } from './quantity.js';
 import { formatTable } from './terminal.js';
@@ -29,8 +29,7 @@ interface OutboxStatus {
 
 /** Asks the running gateway, or reads the files when none runs. Gives the exit code. */
 export async function outboxStatus(options: { config?: string; json?: boolean } = {}): Promise<number> {
-  const file = options.config ?? 'gateway.yaml';
-  const folder = dataFolder(file, loadConfig(file).config);
+  const folder = findData(options.config ?? 'gateway.yaml');
   const running = await fromGateway(folder);
   const outboxes = running ?? (await fromFiles(folder));
   if (options.json) process.stdout.write(`${toJson({ running: running !== undefined, outboxes })}\n`);

@@ -1,7 +1,7 @@
 /** `tidegate simulate`: devices that are not there, on the wire as if they were. */
 import { drivers as builtIn } from '../../drivers/index.js';
-import type { Driver, SimulatorOptions } from '../driver.js';
-import { ProblemList, TidegateError } from '../errors.js';
+import type { Driver, Simulator, SimulatorOptions } from '../driver.js';
+import { TidegateError } from '../errors.js';
 import type { Device } from '../model.js';
 import { toJson } from '../ops/text.js';
 import { shippedProfiles } from '../profiles/find.js';
@@ -11,52 +11,88 @@ import { EXIT } from './exit.js';
 import { untilSignal } from './signals.js';
 import { formatTable } from './terminal.js';
 
-/** Serves a profile, or the devices of a `gateway.yaml`, until it is told to stop. Gives the exit code. */
-export async function simulate(what: string, options: SimulatorOptions & { json?: boolean }): Promise<number> {
-  const signal = untilSignal();
-  const { driver, devices } = /\.ya?ml$/.test(what) ? await fromSite(what) : await fromProfile(what);
-  if (driver.simulate === undefined)
-    throw new TidegateError('USAGE', `the driver ${driver.name} cannot simulate`, { hint: 'Choose another device.' });
-  const simulator = await driver.simulate(devices, { host: options.host, port: options.port });
-  const { host, port } = simulator;
-  const served = devices.map(({ id, profile, settings, points }) => ({ id, profile, settings, points: points.length }));
-  if (options.json) process.stdout.write(`${toJson({ host, port, driver: driver.name, devices: served })}\n`);
-  else {
-    const rows = served.map((device) => [device.id, device.profile, settingsText(device.settings), `${device.points}`]);
-    const table = formatTable(['device', 'profile', 'settings', 'points'], rows, ['points']);
-    const where = host.includes(':') ? `[${host}]` : host;
-    process.stdout.write(`${driver.title} on ${where}:${port} (Ctrl-C ends it)\n\n${table.join('\n')}\n`);
-  }
-  await signal;
-  await simulator.close();
-  return EXIT.ok;
-}
-
-interface Served {
+/** Devices that share a wire, so that they share a port. */
+interface Wire {
+  readonly connection: string;
   readonly driver: Driver;
   readonly devices: readonly Device[];
 }
 
-async function fromSite(file: string): Promise<Served> {
-  const { devices, drivers } = await loadSite(file);
-  const driver = drivers.values().next().value;
-  if (driver === undefined || devices.length === 0)
-    throw new TidegateError('USAGE', `${file} has no devices to simulate`, { hint: 'Write some under `devices`.' });
-  return { driver, devices: devices.filter(({ connection }) => drivers.get(connection) === driver) };
+/** Serves a profile, or the devices of a `gateway.yaml`, until it is told to stop. Gives the exit code. */
+export async function simulate(what: string, options: SimulatorOptions & { json?: boolean }): Promise<number> {
+  const signal = untilSignal();
+  const wires = /\.ya?ml$/.test(what) ? await wiresOf(what) : [await wireFor(what)];
+  const simulators: Simulator[] = [];
+  try {
+    for (const [i, wire] of wires.entries()) {
+      const port = options.port === 0 ? 0 : options.port + i;
+      simulators.push(await serve(wire, { host: options.host, port }));
+    }
+    process.stdout.write(options.json ? `${toJson(factsOf(wires, simulators))}\n` : textOf(wires, simulators));
+    await signal;
+  } finally {
+    await Promise.all(simulators.map((simulator) => simulator.close()));
+  }
+  return EXIT.ok;
 }
 
-async function fromProfile(name: string): Promise<Served> {
+function serve({ driver, devices }: Wire, where: SimulatorOptions): Promise<Simulator> {
+  if (driver.simulate !== undefined) return driver.simulate(devices, where);
+  throw new TidegateError('USAGE', `the driver ${driver.name} cannot simulate`, { hint: 'Choose another device.' });
+}
+
+/** Each connection of a site that has devices. */
+async function wiresOf(file: string): Promise<Wire[]> {
+  const site = await loadSite(file);
+  const wires = [...site.drivers]
+    .map(([connection, driver]) => ({
+      connection,
+      driver,
+      devices: site.devices.filter((device) => device.connection === connection),
+    }))
+    .filter(({ devices }) => devices.length > 0);
+  if (wires.length > 0) return wires;
+  throw new TidegateError('USAGE', `${file} has no devices to simulate`, { hint: 'Write some under `devices`.' });
+}
+
+/** One device of a profile, with the settings that it has unless gateway.yaml says otherwise. */
+async function wireFor(name: string): Promise<Wire> {
   const profile = await loadProfile(name, ['device-profiles', shippedProfiles], builtIn);
-  const { driver } = profile;
+  const { driver, points } = profile;
   const settings = driver.device.safeParse(profile.device);
   if (!settings.success)
-    throw new ProblemList([
-      new TidegateError('USAGE', `${name} needs settings of its own (${settings.error.message})`, {
-        hint: 'Write a gateway.yaml with such a device, and simulate that.',
-      }),
+    throw new TidegateError('USAGE', `${name} needs settings of its own: ${settings.error.message}`, {
+      hint: 'Write a gateway.yaml with such a device, and simulate that.',
+    });
+  const device = { id: 'simulated', profile: name, connection: 'simulator', tags: {}, settings: settings.data, points };
+  return { connection: 'simulator', driver, devices: [device] };
+}
+
+function factsOf(wires: readonly Wire[], simulators: readonly Simulator[]): object {
+  const connections = wires.map(({ connection, driver, devices }, i) => ({
+    connection,
+    driver: driver.name,
+    host: simulators[i]?.host,
+    port: simulators[i]?.port,
+    devices: devices.map(({ id, profile, settings, points }) => ({ id, profile, settings, points: points.length })),
+  }));
+  return { connections };
+}
+
+function textOf(wires: readonly Wire[], simulators: readonly Simulator[]): string {
+  const rows = wires.flatMap(({ driver, devices }, i) => {
+    const { host = '', port = 0 } = simulators[i] ?? {};
+    const where = `${driver.title} ${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return devices.map(({ id, profile, settings, points }) => [
+      where,
+      id,
+      profile,
+      settingsText(settings),
+      `${points.length}`,
     ]);
-  const device = { id: 'simulated', profile: name, connection: 'simulator', tags: {}, settings: settings.data };
-  return { driver, devices: [{ ...device, points: profile.points }] };
+  });
+  const table = formatTable(['served on', 'device', 'profile', 'settings', 'points'], rows, ['points']);
+  return `${table.join('\n')}\n\nCtrl-C ends it.\n`;
 }
 
 function settingsText(settings: unknown): string {

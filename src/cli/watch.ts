@@ -1,10 +1,10 @@
 /** `tidegate watch`: live values, from the running gateway or, when none runs, by polling here. */
-import { loadConfig } from '../config/load.js';
-import { dataFolder, type Snapshot, startGateway } from '../gateway.js';
+import { type Snapshot, startGateway } from '../gateway.js';
 import { connectControl } from '../ops/control.js';
 import { openLog } from '../ops/log.js';
 import { toJson } from '../ops/text.js';
 import { loadSite } from '../site.js';
+import { findData } from './data.js';
 import { EXIT } from './exit.js';
 import { renderView } from './live-view.js';
 import { openScreen, type Screen } from './screen.js';
@@ -14,10 +14,10 @@ import { useColor } from './terminal.js';
 /** Shows snapshots until it is told to stop, or until the gateway that it watches ends. Gives the exit code. */
 export async function watch(options: { config?: string; json?: boolean } = {}): Promise<number> {
   const file = options.config ?? 'gateway.yaml';
-  const { config } = loadConfig(file);
+  const folder = findData(file);
   const end = new AbortController();
   void untilSignal().then(() => end.abort());
-  const running = await connectControl<Snapshot>(dataFolder(file, config), end.signal);
+  const running = await connectControl<Snapshot>(folder, end.signal);
   if (running === undefined)
     process.stderr.write('No gateway runs on this data folder: polling here, delivering nothing.\n');
   const show = openShow(options.json ?? false);

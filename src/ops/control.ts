@@ -5,6 +5,7 @@
 import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { TidegateError } from '../errors.js';
 import { toJson } from './text.js';
 
 /** A served control socket. */
@@ -70,6 +71,7 @@ export async function serveControl(folder: string, snapshot: () => unknown): Pro
 /**
  * Listens to the gateway that runs on this data folder: each snapshot, until it ends or `signal` aborts.
  * @returns undefined when none runs there
+ * @throws TidegateError CONFIG_FILE when this user may not ask it
  */
 export async function connectControl<T>(folder: string, signal?: AbortSignal): Promise<AsyncIterable<T> | undefined> {
   const place = shortPlace(folder);
@@ -79,8 +81,12 @@ export async function connectControl<T>(folder: string, signal?: AbortSignal): P
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
-  } catch {
-    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') return undefined;
+    throw new TidegateError('CONFIG_FILE', `the gateway on ${folder} may not be asked by this user`, {
+      hint: 'Run this as the user that runs the gateway, or as root.',
+      cause: error,
+    });
   } finally {
     place.free();
   }

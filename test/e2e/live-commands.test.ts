@@ -14,7 +14,8 @@ beforeAll(async () => {
   cwd = mkdtempSync(join(tmpdir(), 'tidegate-test-'));
   simulator = start(['simulate', 'eastron/sdm120', '--port', '0', '--json'], { cwd });
   const [line] = await simulator.seen(/^\{.*\}$/m);
-  const { host, port } = JSON.parse(line) as { host: string; port: number };
+  const { connections } = JSON.parse(line) as { connections: { host: string; port: number }[] };
+  const { host, port } = connections[0] ?? {};
   const nobody = await freePort();
   writeFileSync(
     join(cwd, 'gateway.yaml'),
@@ -120,7 +121,8 @@ describe('while the gateway runs', () => {
   });
 
   test('watch shows what it sees', async () => {
-    const watch = start(['watch', '--json'], { cwd, env });
+    // Whoever looks on need not hold the gateway's secrets.
+    const watch = start(['watch', '--json'], { cwd });
     const [line] = await watch.seen(/^\{.*"state":"online".*\}$/m);
     expect(json(line)).toMatchObject({
       gateway: 'plant-7',
@@ -132,7 +134,7 @@ describe('while the gateway runs', () => {
   });
 
   test('outbox status asks it', async () => {
-    const { code, stdout } = await run(['outbox', 'status', '--json'], { cwd, env });
+    const { code, stdout } = await run(['outbox', 'status', '--json'], { cwd });
     expect(code).toBe(0);
     expect(json(stdout)).toEqual({
       running: true,
@@ -166,21 +168,41 @@ describe('when the gateway is told to stop', () => {
     expect(stdout.trimEnd().split('\n').at(-1)).toContain('"stopped"');
     expect(await watch.finished).toMatchObject({ code: 0, stderr: 'The gateway has ended.\n' });
 
-    const { stdout: status } = await run(['outbox', 'status', '--json'], { cwd, env });
+    const { stdout: status } = await run(['outbox', 'status', '--json'], { cwd });
     const { running, outboxes } = json<{ running: boolean; outboxes: { id: string; backlog: number }[] }>(status);
     expect([running, outboxes.length, outboxes[0]?.id]).toEqual([false, 1, 'cloud']);
     expect(outboxes[0]?.backlog).toBeGreaterThan(0);
   });
 
   test('watch polls by itself, and delivers nothing', async () => {
-    const before = await run(['outbox', 'status', '--json'], { cwd, env });
+    const before = await run(['outbox', 'status', '--json'], { cwd });
     const watch = start(['watch'], { cwd, env });
     await watch.seen(/No gateway runs on this data folder: polling here, delivering nothing/);
     await watch.seen(/voltage +[\d.]+ V/);
     watch.child.kill('SIGINT');
     expect(await watch.finished).toMatchObject({ code: 0 });
-    const after = await run(['outbox', 'status', '--json'], { cwd, env });
+    const after = await run(['outbox', 'status', '--json'], { cwd });
     expect(after.stdout).toBe(before.stdout);
+  });
+
+  test('simulate serves each connection of a site on a port of its own', async () => {
+    const folder = mkdtempSync(join(cwd, 'two-'));
+    writeFileSync(
+      join(folder, 'gateway.yaml'),
+      `gateway: x
+connections:
+  north: { driver: modbus, tcp: 10.0.0.5 }
+  south: { driver: modbus, tcp: 10.0.0.6 }
+devices:
+  meter-1: { profile: eastron/sdm120, connection: north }
+  meter-2: { profile: eastron/sdm120, connection: south }
+`,
+    );
+    const both = start(['simulate', 'gateway.yaml', '--port', '0'], { cwd: folder });
+    const [, first, second] = await both.seen(/127\.0\.0\.1:(\d+) +meter-1 .*127\.0\.0\.1:(\d+) +meter-2 /s);
+    expect(first).not.toBe(second);
+    both.child.kill('SIGINT');
+    expect(await both.finished).toMatchObject({ code: 0, stderr: '' });
   });
 
   test('simulate ends cleanly too', async () => {
