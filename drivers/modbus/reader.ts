@@ -70,12 +70,12 @@ class Reading {
   answered = false;
   /** Why nothing more is asked. */
   halted: string | undefined;
+  readonly #context: ReadContext;
+  readonly #options: ReadOptions;
 
-  constructor(
-    private readonly context: ReadContext,
-    count: number,
-    private readonly options: ReadOptions,
-  ) {
+  constructor(context: ReadContext, count: number, options: ReadOptions) {
+    this.#context = context;
+    this.#options = options;
     this.values = new Array<Value>(count).fill(null);
     this.raw = options.raw ? new Map() : undefined;
   }
@@ -91,27 +91,27 @@ class Reading {
 
   /** True when all points of the request were read. */
   async ask(request: Request): Promise<boolean> {
-    if (this.options.signal.aborted) this.halted ??= 'stopped';
+    if (this.#options.signal.aborted) this.halted ??= 'stopped';
     if (this.halted) {
       this.fail(request, this.halted);
       return false;
     }
-    const reply = await this.context.wire.request(request.frame);
+    const reply = await this.#context.wire.request(request.frame);
     if (!(reply instanceof Failure)) {
       this.answered = true;
-      this.take(request, reply);
+      this.#take(request, reply);
       return true;
     }
     if (reply.silent) this.halted = reply.reason;
     else this.answered = true;
     // Illegal data address and illegal data value: some of it may still be readable.
-    if (reply.code === 2 || reply.code === 3) return this.split(request, reply);
+    if (reply.code === 2 || reply.code === 3) return this.#split(request, reply);
     this.fail(request, reply.reason);
     return false;
   }
 
-  private async split(request: Request, refusal: Failure): Promise<boolean> {
-    const { memory, onBad } = this.context;
+  async #split(request: Request, refusal: Failure): Promise<boolean> {
+    const { memory, onBad } = this.#context;
     const halves = halve(memory.unit, request);
     if (!halves) {
       const last = request.address + request.count - 1;
@@ -127,7 +127,7 @@ class Reading {
     return leftGood && rightGood;
   }
 
-  private take(request: Request, reply: Buffer): void {
+  #take(request: Request, reply: Buffer): void {
     const { entries } = request;
     for (let entry = 0; entry < entries.length; entry += 1) {
       const { index, codec, at } = entries[entry] as Request['entries'][number];
@@ -135,10 +135,10 @@ class Reading {
       if (value === null) this.flaw(index, 'not a number');
       else this.values[index] = value;
     }
-    if (this.raw) this.keepRaw(this.raw, request, reply);
+    if (this.raw) this.#keepRaw(this.raw, request, reply);
   }
 
-  private keepRaw(raw: Map<number, string>, request: Request, reply: Buffer): void {
+  #keepRaw(raw: Map<number, string>, request: Request, reply: Buffer): void {
     for (const { index, codec, at, address } of request.entries) {
       if (isBitTable(request.table)) {
         raw.set(index, codec.decode(reply, at) ? '1' : '0');

@@ -15,39 +15,43 @@ export class Forwarder {
   link: 'connecting' | 'online' | 'offline' = 'connecting';
   reason: string | undefined;
   inFlight = 0;
-  private window = 0;
+  #window = 0;
   /** Counts connections: what an old one says is not heard. */
-  private connection = 0;
-  private pause = 0;
-  private paused = false;
-  private oldestAnswer = 0;
-  private idle: (() => void) | undefined;
-  private readonly stallCheck: NodeJS.Timeout;
+  #connection = 0;
+  #pause = 0;
+  #paused = false;
+  #oldestAnswer = 0;
+  #idle: (() => void) | undefined;
+  readonly #stallCheck: NodeJS.Timeout;
+  readonly #outbox: Outbox;
+  readonly #sink: Sink;
+  readonly #encode: Encode;
+  readonly #log: Logger;
+  readonly #ackTimeout: number;
 
   /**
    * @param ackTimeout milliseconds without any acknowledgement, with messages in flight, after which the link counts as dead
    */
-  constructor(
-    private readonly outbox: Outbox,
-    private readonly sink: Sink,
-    private readonly encode: Encode,
-    private readonly log: Logger,
-    private readonly ackTimeout: number,
-  ) {
-    this.stallCheck = setInterval(() => this.checkStall(), Math.max(50, ackTimeout / 4));
-    this.stallCheck.unref();
+  constructor(outbox: Outbox, sink: Sink, encode: Encode, log: Logger, ackTimeout: number) {
+    this.#outbox = outbox;
+    this.#sink = sink;
+    this.#encode = encode;
+    this.#log = log;
+    this.#ackTimeout = ackTimeout;
+    this.#stallCheck = setInterval(() => this.#checkStall(), Math.max(50, ackTimeout / 4));
+    this.#stallCheck.unref();
   }
 
   start(): void {
-    this.sink.start({ online: (window) => this.online(window), offline: (reason) => this.offline(reason) });
+    this.#sink.start({ online: (window) => this.#online(window), offline: (reason) => this.#offline(reason) });
   }
 
   /** Sends as much as the window allows. */
   pump(): void {
-    while (this.link === 'online' && !this.paused && this.inFlight < this.window) {
-      const entry = this.outbox.next();
+    while (this.link === 'online' && !this.#paused && this.inFlight < this.#window) {
+      const entry = this.#outbox.next();
       if (!entry) return;
-      this.send(entry);
+      this.#send(entry);
     }
   }
 
@@ -55,86 +59,86 @@ export class Forwarder {
   settled(limit: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, limit);
-      this.idle = () => {
+      this.#idle = () => {
         clearTimeout(timer);
         resolve();
       };
-      if (this.inFlight === 0) this.idle();
+      if (this.inFlight === 0) this.#idle();
     });
   }
 
   async close(): Promise<void> {
-    clearInterval(this.stallCheck);
-    await this.sink.close();
+    clearInterval(this.#stallCheck);
+    await this.#sink.close();
     this.link = 'offline';
-    this.connection++;
+    this.#connection++;
   }
 
-  private send(entry: Entry): void {
-    const connection = this.connection;
-    if (this.inFlight === 0) this.oldestAnswer = performance.now();
+  #send(entry: Entry): void {
+    const connection = this.#connection;
+    if (this.inFlight === 0) this.#oldestAnswer = performance.now();
     this.inFlight++;
-    this.outbox.sent(entry);
-    this.sink.publish(entry.event.topic, this.encode(entry), (outcome) => {
-      if (connection !== this.connection) return;
+    this.#outbox.sent(entry);
+    this.#sink.publish(entry.event.topic, this.#encode(entry), (outcome) => {
+      if (connection !== this.#connection) return;
       this.inFlight--;
-      this.oldestAnswer = performance.now();
-      this.settle(entry, outcome);
+      this.#oldestAnswer = performance.now();
+      this.#settle(entry, outcome);
       this.pump();
-      if (this.inFlight === 0) this.idle?.();
+      if (this.inFlight === 0) this.#idle?.();
     });
   }
 
-  private settle(entry: Entry, outcome: Outcome): void {
+  #settle(entry: Entry, outcome: Outcome): void {
     if (outcome.is === 'sent') {
-      this.pause = 0;
-      this.outbox.acknowledged(entry);
+      this.#pause = 0;
+      this.#outbox.acknowledged(entry);
     } else if (outcome.is === 'rejected') {
-      this.log.warn(
+      this.#log.warn(
         { topic: entry.event.topic, reason: outcome.reason },
         'the upstream refused a message for good; it is reported as a gap',
       );
-      this.outbox.rejected(entry);
+      this.#outbox.rejected(entry);
     } else {
-      this.outbox.waitAgain(entry);
-      this.rest(outcome.reason);
+      this.#outbox.waitAgain(entry);
+      this.#rest(outcome.reason);
     }
   }
 
   /** The upstream asks for less: a pause that doubles until something is taken again. */
-  private rest(reason: string): void {
-    if (this.paused) return;
-    this.paused = true;
-    this.pause = Math.min(PAUSE.longest, this.pause * 2 || PAUSE.first);
-    this.log.warn({ reason, pause: this.pause }, 'the upstream asks to send later');
+  #rest(reason: string): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#pause = Math.min(PAUSE.longest, this.#pause * 2 || PAUSE.first);
+    this.#log.warn({ reason, pause: this.#pause }, 'the upstream asks to send later');
     setTimeout(() => {
-      this.paused = false;
+      this.#paused = false;
       this.pump();
-    }, this.pause).unref();
+    }, this.#pause).unref();
   }
 
-  private checkStall(): void {
-    if (this.inFlight === 0 || this.link !== 'online' || performance.now() - this.oldestAnswer < this.ackTimeout)
+  #checkStall(): void {
+    if (this.inFlight === 0 || this.link !== 'online' || performance.now() - this.#oldestAnswer < this.#ackTimeout)
       return;
-    this.oldestAnswer = performance.now();
-    this.sink.reset(`no acknowledgement for ${Math.round(this.ackTimeout / 1000)} s`);
+    this.#oldestAnswer = performance.now();
+    this.#sink.reset(`no acknowledgement for ${Math.round(this.#ackTimeout / 1000)} s`);
   }
 
-  private online(window: number): void {
-    this.connection++;
+  #online(window: number): void {
+    this.#connection++;
     this.inFlight = 0;
-    this.window = window;
+    this.#window = window;
     this.link = 'online';
     this.reason = undefined;
     this.pump();
   }
 
-  private offline(reason: string): void {
-    this.connection++;
+  #offline(reason: string): void {
+    this.#connection++;
     this.inFlight = 0;
     this.link = 'offline';
     this.reason = reason;
-    this.outbox.rewind();
-    this.idle?.();
+    this.#outbox.rewind();
+    this.#idle?.();
   }
 }

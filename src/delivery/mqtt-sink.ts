@@ -28,85 +28,87 @@ export interface MqttSinkOptions {
 
 /** Connects to one broker, and keeps trying with back-off and jitter. */
 export class MqttSink implements Sink {
-  private events: SinkEvents | undefined;
-  private client: MqttClient | undefined;
-  private retry: NodeJS.Timeout | undefined;
-  private attempts = 0;
-  private version: ProtocolVersion;
-  private maximumPacketSize = Number.POSITIVE_INFINITY;
-  private up = false;
-  private closed = false;
-  private failures = 0;
+  #events: SinkEvents | undefined;
+  #client: MqttClient | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #attempts = 0;
+  #version: ProtocolVersion;
+  #maximumPacketSize = Number.POSITIVE_INFINITY;
+  #up = false;
+  #closed = false;
+  #failures = 0;
+  readonly #options: MqttSinkOptions;
 
-  constructor(private readonly options: MqttSinkOptions) {
-    this.version = options.config.version === '3.1.1' ? 4 : 5;
+  constructor(options: MqttSinkOptions) {
+    this.#options = options;
+    this.#version = options.config.version === '3.1.1' ? 4 : 5;
   }
 
   start(events: SinkEvents): void {
-    this.events = events;
-    void this.connect();
+    this.#events = events;
+    void this.#connect();
   }
 
   publish(topic: string, payload: string, settled: (outcome: Outcome) => void): void {
-    const { client } = this;
+    const client = this.#client;
     if (!client) return;
     // 3 bytes per UTF-16 unit at most: only a message that could be too large is measured.
-    if (payload.length * 3 > this.maximumPacketSize) {
+    if (payload.length * 3 > this.#maximumPacketSize) {
       const size = Buffer.byteLength(payload) + Buffer.byteLength(topic) + 16;
-      if (size > this.maximumPacketSize) {
-        const reason = `packet of ${size} bytes, the broker takes ${this.maximumPacketSize}`;
+      if (size > this.#maximumPacketSize) {
+        const reason = `packet of ${size} bytes, the broker takes ${this.#maximumPacketSize}`;
         queueMicrotask(() => settled({ is: 'rejected', reason }));
         return;
       }
     }
     client.publish(topic, payload, { qos: 1 }, (error) => {
       const outcome = outcomeOf(error);
-      if (outcome && client === this.client) settled(outcome);
+      if (outcome && client === this.#client) settled(outcome);
     });
   }
 
   reset(reason: string): void {
-    if (this.client) this.lost(this.client, reason);
+    if (this.#client) this.#lost(this.#client, reason);
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    clearTimeout(this.retry);
-    const { client } = this;
-    this.client = undefined;
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    const client = this.#client;
+    this.#client = undefined;
     if (!client) return;
-    if (this.up)
+    if (this.#up)
       await within(GOODBYE, (done) =>
-        client.publish(this.options.statusTopic, status('offline'), { qos: 1, retain: true }, done),
+        client.publish(this.#options.statusTopic, status('offline'), { qos: 1, retain: true }, done),
       );
-    await within(GOODBYE, (done) => client.end(!this.up, {}, done));
+    await within(GOODBYE, (done) => client.end(!this.#up, {}, done));
     client.end(true);
   }
 
-  private async connect(): Promise<void> {
-    const { config, log } = this.options;
+  async #connect(): Promise<void> {
+    const { config, log } = this.#options;
     let client: MqttClient;
     try {
       const { connect } = await import('mqtt');
-      if (this.closed) return;
-      client = connect(config.url, this.clientOptions());
+      if (this.#closed) return;
+      client = connect(config.url, this.#clientOptions());
     } catch (error) {
-      this.later((error as Error).message);
+      this.#later((error as Error).message);
       return;
     }
-    this.client = client;
+    this.#client = client;
     let reason = 'the broker closed the connection';
     client.on('connect', ({ properties }) => {
-      if (client !== this.client) return;
-      this.failures = 0;
-      this.up = true;
-      this.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
-      log.info({ url: config.url, mqtt: this.version === 5 ? '5' : '3.1.1' }, 'connected');
+      if (client !== this.#client) return;
+      this.#failures = 0;
+      this.#up = true;
+      this.#maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+      log.info({ url: config.url, mqtt: this.#version === 5 ? '5' : '3.1.1' }, 'connected');
       // Only a broker that also takes something ends the growing of pauses.
-      client.publish(this.options.statusTopic, status('online'), { qos: 1, retain: true }, (error) => {
-        if (!error) this.attempts = 0;
+      client.publish(this.#options.statusTopic, status('online'), { qos: 1, retain: true }, (error) => {
+        if (!error) this.#attempts = 0;
       });
-      this.events?.online(Math.min(config.in_flight, properties?.receiveMaximum ?? 65_535));
+      this.#events?.online(Math.min(config.in_flight, properties?.receiveMaximum ?? 65_535));
     });
     client.on('disconnect', (packet) => {
       reason = `the broker disconnected: reason 0x${(packet.reasonCode ?? 0).toString(16)}`;
@@ -115,25 +117,25 @@ export class MqttSink implements Sink {
       reason = wordsOf(error);
       if (
         config.version === 'auto' &&
-        this.version === 5 &&
+        this.#version === 5 &&
         WRONG_VERSION.has((error as { code?: number }).code ?? -1)
       ) {
         log.info('the broker does not speak MQTT 5; using 3.1.1');
-        this.version = 4;
-        this.attempts = -1;
+        this.#version = 4;
+        this.#attempts = -1;
       }
-      this.lost(client, reason);
+      this.#lost(client, reason);
     });
-    client.on('close', () => this.lost(client, reason));
+    client.on('close', () => this.#lost(client, reason));
   }
 
-  private clientOptions(): IClientOptions {
-    const { config, clientId, statusTopic } = this.options;
+  #clientOptions(): IClientOptions {
+    const { config, clientId, statusTopic } = this.#options;
     const file = (path: string | undefined): Buffer | undefined =>
       path === undefined ? undefined : readFileSync(path);
     return {
       clientId,
-      protocolVersion: this.version,
+      protocolVersion: this.#version,
       clean: true,
       username: config.username,
       password: config.password,
@@ -151,23 +153,23 @@ export class MqttSink implements Sink {
   }
 
   /** Ends one connection, once, and plans the next. */
-  private lost(client: MqttClient, reason: string): void {
-    if (client !== this.client) return;
-    this.client = undefined;
-    this.up = false;
+  #lost(client: MqttClient, reason: string): void {
+    if (client !== this.#client) return;
+    this.#client = undefined;
+    this.#up = false;
     client.end(true);
-    this.later(reason);
+    this.#later(reason);
   }
 
-  private later(reason: string): void {
-    const { config, log } = this.options;
-    if (this.closed) return;
-    const ceiling = Math.min(config.reconnect.max, config.reconnect.min * 2 ** Math.max(0, this.attempts));
-    const pause = this.attempts < 0 ? 0 : ceiling * (0.5 + Math.random() / 2);
-    this.attempts++;
-    if (this.failures++ === 0) log.warn({ reason }, 'not connected; events are kept, and Tidegate keeps trying');
-    this.events?.offline(reason);
-    this.retry = setTimeout(() => void this.connect(), pause);
+  #later(reason: string): void {
+    const { config, log } = this.#options;
+    if (this.#closed) return;
+    const ceiling = Math.min(config.reconnect.max, config.reconnect.min * 2 ** Math.max(0, this.#attempts));
+    const pause = this.#attempts < 0 ? 0 : ceiling * (0.5 + Math.random() / 2);
+    this.#attempts++;
+    if (this.#failures++ === 0) log.warn({ reason }, 'not connected; events are kept, and Tidegate keeps trying');
+    this.#events?.offline(reason);
+    this.#retry = setTimeout(() => void this.#connect(), pause);
   }
 }
 

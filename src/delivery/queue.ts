@@ -3,9 +3,9 @@ import type { Entry } from './entry.js';
 
 /** Entries in order of sequence. Those before the cursor were sent; `rewind` makes the unacknowledged ones wait again. */
 export class EntryQueue {
-  private entries: Entry[] = [];
-  private head = 0;
-  private cursor = 0;
+  #entries: Entry[] = [];
+  #head = 0;
+  #cursor = 0;
   /** Entries that wait to be sent. */
   waiting = 0;
   /** Entries sent and not yet acknowledged. */
@@ -13,25 +13,25 @@ export class EntryQueue {
 
   /** Entries held, done ones that others still stand before included. */
   get length(): number {
-    return this.entries.length - this.head;
+    return this.#entries.length - this.#head;
   }
 
   push(entry: Entry): void {
-    this.entries.push(entry);
+    this.#entries.push(entry);
     this.waiting++;
   }
 
   /** The oldest entry held. */
   peek(): Entry | undefined {
-    return this.entries[this.head];
+    return this.#entries[this.#head];
   }
 
   /** The next entry that waits, without taking it. */
   next(): Entry | undefined {
-    while (this.cursor < this.entries.length) {
-      const entry = this.entries[this.cursor] as Entry;
+    while (this.#cursor < this.#entries.length) {
+      const entry = this.#entries[this.#cursor] as Entry;
       if (entry.state === 'waiting') return entry;
-      this.cursor++;
+      this.#cursor++;
     }
     return undefined;
   }
@@ -39,7 +39,7 @@ export class EntryQueue {
   /** Marks the entry that `next` gave, and left the cursor on, as sent. */
   markSent(entry: Entry): void {
     entry.state = 'sent';
-    this.cursor++;
+    this.#cursor++;
     this.waiting--;
     this.inFlight++;
   }
@@ -49,7 +49,7 @@ export class EntryQueue {
     entry.state = 'waiting';
     this.inFlight--;
     this.waiting++;
-    this.cursor = this.head;
+    this.#cursor = this.#head;
   }
 
   /** Settles an entry, sent or waiting, and lets go of all leading entries that are done. */
@@ -57,37 +57,37 @@ export class EntryQueue {
     if (entry.state === 'sent') this.inFlight--;
     else if (entry.state === 'waiting') this.waiting--;
     entry.state = 'done';
-    while (this.head < this.entries.length && this.entries[this.head]?.state === 'done') this.head++;
-    this.compact();
+    while (this.#head < this.#entries.length && this.#entries[this.#head]?.state === 'done') this.#head++;
+    this.#compact();
   }
 
   /** After a lost connection: whatever was sent and not acknowledged waits again, in its old place. */
   rewind(): void {
-    for (let i = this.head; i < this.cursor; i++) {
-      const entry = this.entries[i] as Entry;
+    for (let i = this.#head; i < this.#cursor; i++) {
+      const entry = this.#entries[i] as Entry;
       if (entry.state === 'sent') entry.state = 'waiting';
     }
     this.waiting += this.inFlight;
     this.inFlight = 0;
-    this.cursor = this.head;
+    this.#cursor = this.#head;
   }
 
   /** Lets go of the first `count` entries, whatever their state; none of them may be in flight. */
   drop(count: number): void {
-    for (let i = 0; i < count; i++) if (this.entries[this.head + i]?.state === 'waiting') this.waiting--;
-    this.head += count;
-    this.compact();
+    for (let i = 0; i < count; i++) if (this.#entries[this.#head + i]?.state === 'waiting') this.waiting--;
+    this.#head += count;
+    this.#compact();
   }
 
   *[Symbol.iterator](): IterableIterator<Entry> {
-    for (let i = this.head; i < this.entries.length; i++) yield this.entries[i] as Entry;
+    for (let i = this.#head; i < this.#entries.length; i++) yield this.#entries[i] as Entry;
   }
 
-  private compact(): void {
-    if (this.cursor < this.head) this.cursor = this.head;
-    if (this.head < 256 || this.head * 2 < this.entries.length) return;
-    this.entries = this.entries.slice(this.head);
-    this.cursor -= this.head;
-    this.head = 0;
+  #compact(): void {
+    if (this.#cursor < this.#head) this.#cursor = this.#head;
+    if (this.#head < 256 || this.#head * 2 < this.#entries.length) return;
+    this.#entries = this.#entries.slice(this.#head);
+    this.#cursor -= this.#head;
+    this.#head = 0;
   }
 }

@@ -14,50 +14,53 @@ export interface RemovalOptions {
 
 /** Removes settled rows, one transaction at a time, several rows in each when they come fast. */
 export class Removal {
-  private readonly rows: number[] = [];
-  private running: Promise<void> | undefined;
-  private sentAhead = 0;
-  private failing = false;
+  readonly #rows: number[] = [];
+  #running: Promise<void> | undefined;
+  #sentAhead = 0;
+  #failing = false;
+  readonly #options: RemovalOptions;
 
-  constructor(private readonly options: RemovalOptions) {}
+  constructor(options: RemovalOptions) {
+    this.#options = options;
+  }
 
   add(row: number): void {
-    this.rows.push(row);
+    this.#rows.push(row);
     void this.run();
   }
 
   /** Counts an event that is on disk and was sent. */
   noteSent(): void {
-    if (this.rows.length > 0) this.sentAhead++;
+    if (this.#rows.length > 0) this.#sentAhead++;
   }
 
   /** True when a crash now could repeat more than a segment and a window. A failing disk holds up nothing. */
   get tooFarBehind(): boolean {
-    return this.rows.length > 0 && this.sentAhead >= this.options.ahead && !this.failing;
+    return this.#rows.length > 0 && this.#sentAhead >= this.#options.ahead && !this.#failing;
   }
 
   /** Resolves when all is removed, or the disk refuses; called again it tries again. */
   run(): Promise<void> {
-    this.running ??= this.removeAll().finally(() => {
-      this.running = undefined;
+    this.#running ??= this.#removeAll().finally(() => {
+      this.#running = undefined;
     });
-    return this.running;
+    return this.#running;
   }
 
-  private async removeAll(): Promise<void> {
-    while (this.rows.length > 0) {
-      const ids = this.rows.slice();
+  async #removeAll(): Promise<void> {
+    while (this.#rows.length > 0) {
+      const ids = this.#rows.slice();
       try {
-        await this.options.file.remove(this.options.name, ids);
+        await this.#options.file.remove(this.#options.name, ids);
       } catch (error) {
-        this.failing = true;
-        this.options.failed(error as Error);
+        this.#failing = true;
+        this.#options.failed(error as Error);
         return;
       }
-      this.failing = false;
-      this.rows.splice(0, ids.length);
-      this.sentAhead = 0;
-      this.options.ready();
+      this.#failing = false;
+      this.#rows.splice(0, ids.length);
+      this.#sentAhead = 0;
+      this.#options.ready();
     }
   }
 }

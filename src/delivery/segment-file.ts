@@ -79,10 +79,10 @@ interface Row {
 /** An open outbox file. */
 export class SegmentFile {
   readonly epoch: number;
-  private readonly db: Database.Database;
-  private readonly size: number;
-  private readonly reserve: number;
-  private readonly lastId: Record<StreamName, number>;
+  readonly #db: Database.Database;
+  readonly #size: number;
+  readonly #reserve: number;
+  readonly #lastId: Record<StreamName, number>;
 
   /**
    * @param size most bytes on disk, write-ahead log included
@@ -90,35 +90,35 @@ export class SegmentFile {
    */
   constructor(path: string, size: number) {
     const logPages = Math.min(1000, Math.max(64, Math.floor(size / PAGE / 32)));
-    this.size = size;
-    this.reserve = 2 * logPages * PAGE;
+    this.#size = size;
+    this.#reserve = 2 * logPages * PAGE;
     try {
-      this.db = new Database(path, { timeout: 5000 });
+      this.#db = new Database(path, { timeout: 5000 });
       // `synchronous` falls back to NORMAL whenever a WAL file is opened again, so it is set at each open.
-      this.db.pragma('journal_mode = WAL');
-      this.db.pragma('synchronous = FULL');
-      this.db.pragma(`wal_autocheckpoint = ${logPages}`);
-      this.db.pragma(`journal_size_limit = ${logPages * PAGE}`);
-      this.db.pragma(`max_page_count = ${Math.floor(size / PAGE)}`);
-      this.db.pragma('cache_size = -1024');
-      this.epoch = this.db.transaction(() => prepareTables(this.db))();
+      this.#db.pragma('journal_mode = WAL');
+      this.#db.pragma('synchronous = FULL');
+      this.#db.pragma(`wal_autocheckpoint = ${logPages}`);
+      this.#db.pragma(`journal_size_limit = ${logPages * PAGE}`);
+      this.#db.pragma(`max_page_count = ${Math.floor(size / PAGE)}`);
+      this.#db.pragma('cache_size = -1024');
+      this.epoch = this.#db.transaction(() => prepareTables(this.#db))();
     } catch (error) {
       throw new TidegateError('OUTBOX_OPEN', `cannot open the outbox ${path}: ${(error as Error).message}`, {
         cause: error,
       });
     }
-    this.lastId = { alarm: this.extent('alarm').lastId, live: this.extent('live').lastId };
+    this.#lastId = { alarm: this.extent('alarm').lastId, live: this.extent('live').lastId };
   }
 
   /** What waits in a stream. Reads every row's head: for the start and for status, not for the hot path. */
   extent(stream: StreamName): Extent {
-    return extentOf(this.db, stream);
+    return extentOf(this.#db, stream);
   }
 
   /** Bytes of the file in use. */
   bytes(): number {
-    const pages = this.db.pragma('page_count', { simple: true }) as number;
-    return (pages - (this.db.pragma('freelist_count', { simple: true }) as number)) * PAGE;
+    const pages = this.#db.pragma('page_count', { simple: true }) as number;
+    return (pages - (this.#db.pragma('freelist_count', { simple: true }) as number)) * PAGE;
   }
 
   /**
@@ -128,25 +128,25 @@ export class SegmentFile {
    */
   commit(segments: readonly NewSegment[], removable: Removable): Committed {
     const bodies = segments.map(({ text }) => deflateRawSync(text, { level: 5 }));
-    const before = { ...this.lastId };
+    const before = { ...this.#lastId };
     try {
-      return this.db.transaction((): Committed => {
+      return this.#db.transaction((): Committed => {
         const needed = bodies.reduce((sum, body) => sum + (Math.ceil(body.length / PAGE) + 2) * PAGE, 0);
-        const removed = this.makeRoom(needed, removable);
+        const removed = this.#makeRoom(needed, removable);
         const ids = segments.map((segment, i) =>
-          this.insert(segment.stream, ++this.lastId[segment.stream], segment, null, bodies[i] as Buffer),
+          this.#insert(segment.stream, ++this.#lastId[segment.stream], segment, null, bodies[i] as Buffer),
         );
         return { ids, removed, bytes: this.bytes() };
       })();
     } catch (error) {
-      Object.assign(this.lastId, before);
+      Object.assign(this.#lastId, before);
       throw error;
     }
   }
 
   /** The first row after `after` and not beyond `upTo`. */
   next(stream: StreamName, after: number, upTo: number): StoredRow | undefined {
-    const row = this.db
+    const row = this.#db
       .prepare<[number, number], Row>(`SELECT * FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`)
       .get(after, upTo);
     return row && { id: row.id, ...headOf(row), gap: row.gap, text: row.body ? unpack(row.body) : undefined };
@@ -154,53 +154,53 @@ export class SegmentFile {
 
   /** Deletes rows whose events are all settled. */
   remove(stream: StreamName, ids: readonly number[]): void {
-    const statement = this.db.prepare(`DELETE FROM ${stream} WHERE id = ?`);
-    this.db.transaction(() => {
+    const statement = this.#db.prepare(`DELETE FROM ${stream} WHERE id = ?`);
+    this.#db.transaction(() => {
       for (const id of ids) statement.run(id);
     })();
   }
 
   /** Replaces a row by what of it is still unsettled, in its place. */
   rewrite(stream: StreamName, id: number, segment: NewSegment): void {
-    this.db.transaction(() => {
-      this.db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(id);
-      this.insert(stream, id, segment, null, deflateRawSync(segment.text, { level: 5 }));
+    this.#db.transaction(() => {
+      this.#db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(id);
+      this.#insert(stream, id, segment, null, deflateRawSync(segment.text, { level: 5 }));
     })();
   }
 
   close(): void {
-    this.db.close();
+    this.#db.close();
   }
 
-  private insert(stream: StreamName, id: number, head: SegmentHead, gap: GapCause | null, body: Buffer | null): number {
-    this.db
+  #insert(stream: StreamName, id: number, head: SegmentHead, gap: GapCause | null, body: Buffer | null): number {
+    this.#db
       .prepare(`INSERT INTO ${stream} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
       .run(id, head.epoch, head.firstSeq, head.lastSeq, head.events, head.readings, head.from, head.to, gap, body);
     return id;
   }
 
   /** Removes the oldest telemetry, and only then the oldest alarms, until `needed` bytes fit; a gap row stands in their place. */
-  private makeRoom(needed: number, removable: Removable): Committed['removed'] {
+  #makeRoom(needed: number, removable: Removable): Committed['removed'] {
     const removed: { stream: StreamName; segments: number; events: number; readings: number }[] = [];
     for (const stream of ['live', 'alarm'] as const) {
-      if (this.bytes() + needed + this.reserve <= this.size) break;
+      if (this.bytes() + needed + this.#reserve <= this.#size) break;
       const gone = { stream, segments: 0, events: 0, readings: 0 };
-      const rows = this.db
+      const rows = this.#db
         .prepare<[number, number], Omit<Row, 'body'>>(
           `SELECT id, epoch, first_seq, last_seq, events, readings, from_at, to_at, gap FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id`,
         )
         .all(removable[stream].after, removable[stream].upTo);
       let gap: (SegmentHead & { id: number }) | undefined;
       for (const row of rows) {
-        if (row.gap === null && this.bytes() + needed + this.reserve <= this.size) break;
-        this.db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(row.id);
+        if (row.gap === null && this.bytes() + needed + this.#reserve <= this.#size) break;
+        this.#db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(row.id);
         gap = { id: row.id, ...(gap ? joined(gap, headOf(row)) : headOf(row)) };
         if (row.gap !== null) continue;
         gone.segments++;
         gone.events += row.events;
         gone.readings += row.readings;
       }
-      if (gap) this.insert(stream, gap.id, gap, 'budget', null);
+      if (gap) this.#insert(stream, gap.id, gap, 'budget', null);
       if (gone.segments > 0) removed.push(gone);
     }
     return removed;

@@ -30,29 +30,31 @@ export class Stream {
   /** Bytes that `fresh` occupies, roughly. */
   weight = 0;
   /** Rows up to this id are released; rows up to the other are read back. */
-  private releasedUpTo: number;
-  private loadedUpTo = 0;
-  private loading = false;
+  #releasedUpTo: number;
+  #loadedUpTo = 0;
+  #loading = false;
   /** Of released rows: the events that were settled before. */
-  private readonly settled = new Map<number, Set<number>>();
-  private readonly removal: Removal;
+  readonly #settled = new Map<number, Set<number>>();
+  readonly #removal: Removal;
   /** True while the disk refuses: nothing waits for it then. */
   diskFails = false;
+  readonly #options: StreamOptions;
 
-  constructor(private readonly options: StreamOptions) {
+  constructor(options: StreamOptions) {
+    this.#options = options;
     this.onDisk = options.extent.events;
-    this.releasedUpTo = options.extent.lastId;
-    this.removal = new Removal(options);
+    this.#releasedUpTo = options.extent.lastId;
+    this.#removal = new Removal(options);
   }
 
   /** Rows on disk that nobody holds in memory. */
   get removable(): { after: number; upTo: number } {
-    return { after: this.loadedUpTo, upTo: this.releasedUpTo };
+    return { after: this.#loadedUpTo, upTo: this.#releasedUpTo };
   }
 
   /** True when nothing older than `fresh` waits. */
   get drained(): boolean {
-    return this.loadedUpTo >= this.releasedUpTo && this.stored.waiting === 0 && !this.loading;
+    return this.#loadedUpTo >= this.#releasedUpTo && this.stored.waiting === 0 && !this.#loading;
   }
 
   accept(entry: Entry): void {
@@ -63,34 +65,34 @@ export class Stream {
   /** The oldest young event that waits. With `savedOnly` it must be on disk already. */
   nextFresh(savedOnly: boolean): Entry | undefined {
     const entry = this.fresh.next();
-    return entry && (entry.segment || !savedOnly) && !this.tooFarAhead(entry) ? entry : undefined;
+    return entry && (entry.segment || !savedOnly) && !this.#tooFarAhead(entry) ? entry : undefined;
   }
 
   /** The oldest event on disk; fetches more when few are left. */
   nextStored(): Entry | undefined {
-    if (this.stored.waiting < LOW_WATER) this.load();
+    if (this.stored.waiting < LOW_WATER) this.#load();
     const entry = this.stored.next();
-    return entry && !this.tooFarAhead(entry) ? entry : undefined;
+    return entry && !this.#tooFarAhead(entry) ? entry : undefined;
   }
 
   markSent(entry: Entry): void {
-    this.queueOf(entry).markSent(entry);
-    if (entry.segment) this.removal.noteSent();
+    this.#queueOf(entry).markSent(entry);
+    if (entry.segment) this.#removal.noteSent();
   }
 
   /** Makes one sent event wait again, in its place. */
   markWaiting(entry: Entry): void {
-    this.queueOf(entry).markWaiting(entry);
+    this.#queueOf(entry).markWaiting(entry);
   }
 
   /** Settles an event for good; its segment is removed with its last one. */
   settle(entry: Entry): void {
-    this.queueOf(entry).markDone(entry);
+    this.#queueOf(entry).markDone(entry);
     if (!entry.late) this.weight -= weightOf(entry.event);
     const { segment } = entry;
     if (!segment) return;
     segment.done.push(entry.seq);
-    if (--segment.open === 0) this.removal.add(segment.id);
+    if (--segment.open === 0) this.#removal.add(segment.id);
   }
 
   /** After a lost connection: all that was sent waits again. */
@@ -115,7 +117,7 @@ export class Stream {
       if (entry.state === 'done') segment.done.push(entry.seq);
       else segment.open++;
     }
-    if (segment.open === 0) this.removal.add(segment.id);
+    if (segment.open === 0) this.#removal.add(segment.id);
   }
 
   /** Lets go of segments that are older than `bornBefore`, or whatever their age while `fresh` outweighs `weight`. */
@@ -137,8 +139,8 @@ export class Stream {
       this.fresh.drop(count);
       this.weight -= freed;
       this.onDisk += segment.open;
-      this.releasedUpTo = segment.id;
-      if (segment.done.length > 0) this.settled.set(segment.id, new Set(segment.done));
+      this.#releasedUpTo = segment.id;
+      if (segment.done.length > 0) this.#settled.set(segment.id, new Set(segment.done));
     }
   }
 
@@ -161,7 +163,7 @@ export class Stream {
       if (last) this.settle(last);
       last = entry;
       if (entry.event.kind !== 'gap') count++;
-      gap = merged(gap, entry.event, this.options.gapTopic);
+      gap = merged(gap, entry.event, this.#options.gapTopic);
       this.weight += weightOf(gap) - weightOf(entry.event);
       entry.event = gap;
     }
@@ -170,9 +172,9 @@ export class Stream {
 
   /** Writes back what is left of segments that are settled in part, so that a clean stop leaves no duplicates, and awaits removals. */
   async tidy(pack: (entries: Entry[]) => Parameters<StoreFile['rewrite']>[2]): Promise<void> {
-    for (const id of [...this.settled.keys()]) {
-      const row = await this.options.file.next(this.options.name, id - 1, id);
-      if (row) this.unpack(row);
+    for (const id of [...this.#settled.keys()]) {
+      const row = await this.#options.file.next(this.#options.name, id - 1, id);
+      if (row) this.#unpack(row);
     }
     const open = new Map<Segment, Entry[]>();
     for (const queue of [this.fresh, this.stored])
@@ -183,72 +185,72 @@ export class Stream {
         else open.set(entry.segment, [entry]);
       }
     for (const [segment, entries] of open)
-      await this.options.file.rewrite(this.options.name, segment.id, pack(entries));
+      await this.#options.file.rewrite(this.#options.name, segment.id, pack(entries));
     await this.removeSettled();
   }
 
   /** Removes settled rows that the disk refused to remove before. */
   removeSettled(): Promise<void> {
-    return this.removal.run();
+    return this.#removal.run();
   }
 
-  private tooFarAhead(entry: Entry): boolean {
-    return entry.segment !== undefined && this.removal.tooFarBehind;
+  #tooFarAhead(entry: Entry): boolean {
+    return entry.segment !== undefined && this.#removal.tooFarBehind;
   }
 
-  private queueOf(entry: Entry): EntryQueue {
+  #queueOf(entry: Entry): EntryQueue {
     return entry.late ? this.stored : this.fresh;
   }
 
-  private load(): void {
-    if (this.loading || this.loadedUpTo >= this.releasedUpTo) return;
-    this.loading = true;
-    const upTo = this.releasedUpTo;
-    this.options.file.next(this.options.name, this.loadedUpTo, upTo).then(
+  #load(): void {
+    if (this.#loading || this.#loadedUpTo >= this.#releasedUpTo) return;
+    this.#loading = true;
+    const upTo = this.#releasedUpTo;
+    this.#options.file.next(this.#options.name, this.#loadedUpTo, upTo).then(
       (row) => {
-        this.loading = false;
+        this.#loading = false;
         this.diskFails = false;
-        if (row) this.unpack(row);
-        else this.loadedUpTo = upTo;
-        if (this.loadedUpTo >= this.releasedUpTo) this.onDisk = 0;
-        this.options.ready();
+        if (row) this.#unpack(row);
+        else this.#loadedUpTo = upTo;
+        if (this.#loadedUpTo >= this.#releasedUpTo) this.onDisk = 0;
+        this.#options.ready();
       },
       (error: Error) => {
         this.diskFails = true;
-        this.options.failed(error);
+        this.#options.failed(error);
         // Asked again at the next tick of the outbox, not at once.
         setTimeout(() => {
-          this.loading = false;
-          this.options.ready();
+          this.#loading = false;
+          this.#options.ready();
         }, 1000).unref();
       },
     );
   }
 
-  private unpack(row: StoredRow): void {
-    this.loadedUpTo = row.id;
-    const settled = this.settled.get(row.id);
-    this.settled.delete(row.id);
+  #unpack(row: StoredRow): void {
+    this.#loadedUpTo = row.id;
+    const settled = this.#settled.get(row.id);
+    this.#settled.delete(row.id);
     const segment: Segment = { id: row.id, open: 0, done: settled ? [...settled] : [] };
-    for (const { seq, event } of this.eventsOf(row)) {
+    for (const { seq, event } of this.#eventsOf(row)) {
       if (settled?.has(seq)) continue;
       this.stored.push({ epoch: row.epoch, seq, event, born: 0, late: true, state: 'waiting', saving: false, segment });
       segment.open++;
     }
     this.onDisk = Math.max(0, this.onDisk - segment.open);
-    if (segment.open === 0) this.removal.add(segment.id);
+    if (segment.open === 0) this.#removal.add(segment.id);
   }
 
-  private eventsOf(row: StoredRow): { seq: number; event: Entry['event'] }[] {
+  #eventsOf(row: StoredRow): { seq: number; event: Entry['event'] }[] {
     if (row.gap === null && row.text !== undefined)
       try {
-        return decodeSegment(row.text, this.options.name);
+        return decodeSegment(row.text, this.#options.name);
       } catch {
         // Falls through: what cannot be read is reported as a gap.
       }
     const { from, to, events: count, lastSeq: seq } = row;
     const cause: GapCause = row.gap ?? 'unreadable';
-    const { gapTopic: topic, name: lane } = this.options;
+    const { gapTopic: topic, name: lane } = this.#options;
     return [{ seq, event: { kind: 'gap', device: '', at: to, lane, topic, cause, count, from, to } }];
   }
 }

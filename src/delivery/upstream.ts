@@ -106,27 +106,27 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
 
 /** How fast a counter grows, over the last seconds. */
 class Rate {
-  private readonly samples: { at: number; count: number }[] = [];
-  private readonly timer: NodeJS.Timeout;
+  readonly #samples: { at: number; count: number }[] = [];
+  readonly #timer: NodeJS.Timeout;
 
   constructor(private readonly count: () => number) {
-    this.timer = setInterval(() => this.sample(), 1000);
-    this.timer.unref();
-    this.sample();
+    this.#timer = setInterval(() => this.#sample(), 1000);
+    this.#timer.unref();
+    this.#sample();
   }
 
   perSecond(): number {
-    const [first] = this.samples;
+    const [first] = this.#samples;
     const seconds = first ? (performance.now() - first.at) / 1000 : 0;
     return first && seconds > 0 ? Math.round((this.count() - first.count) / seconds) : 0;
   }
 
   stop(): void {
-    clearInterval(this.timer);
+    clearInterval(this.#timer);
   }
 
-  private sample(): void {
-    this.samples.push({ at: performance.now(), count: this.count() });
-    if (this.samples.length > 4) this.samples.shift();
+  #sample(): void {
+    this.#samples.push({ at: performance.now(), count: this.count() });
+    if (this.#samples.length > 4) this.#samples.shift();
   }
 }
