@@ -2,6 +2,8 @@
  * One upstream's outbox on disk: an SQLite file of segments (Message Store). All of it is synchronous and runs in the store's
  * worker thread, where an `fsync` that takes half a second delays nobody.
  */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
@@ -93,6 +95,7 @@ export class SegmentFile {
     this.#size = size;
     this.#reserve = 2 * logPages * PAGE;
     try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
       this.#db = new Database(path, { timeout: 5000 });
       // `synchronous` falls back to NORMAL whenever a WAL file is opened again, so it is set at each open.
       this.#db.pragma('journal_mode = WAL');

@@ -15,11 +15,17 @@ export interface OutboxFileStatus {
   readonly oldest?: number;
 }
 
+/** Where a data folder keeps its outbox files. */
+export function outboxFolder(data: string): string {
+  return join(data, 'outbox');
+}
+
 /**
- * Reads every outbox file of a folder, without changing any. Segments on their way out are counted until they are settled.
+ * Reads every outbox file of a data folder, without changing any. Segments on their way out are counted until they are settled.
  * @throws TidegateError OUTBOX_OPEN when a file is not an outbox
  */
-export async function readOutboxStatus(folder: string): Promise<OutboxFileStatus[]> {
+export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]> {
+  const folder = outboxFolder(data);
   if (!existsSync(folder)) return [];
   const { default: Database } = await import('better-sqlite3');
   const { extentOf } = await import('./segment-file.js');

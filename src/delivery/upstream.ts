@@ -7,6 +7,7 @@ import { Forwarder } from './forwarder.js';
 import { encodeJson } from './json-payload.js';
 import { MqttSink } from './mqtt-sink.js';
 import { Outbox } from './outbox.js';
+import { outboxFolder } from './status.js';
 import type { Store } from './store.js';
 
 /** Milliseconds that a stop gives to what is in flight. */
@@ -18,7 +19,7 @@ export interface UpstreamOptions {
   readonly config: UpstreamConfig;
   /** Name of the gateway. */
   readonly gateway: string;
-  /** Folder of outbox files. */
+  /** The data folder. */
   readonly folder: string;
   readonly store: Store;
   readonly log: Logger;
@@ -53,18 +54,13 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
-/** The file that keeps an upstream's events. */
-export function outboxPath(folder: string, id: string): string {
-  return join(folder, `${id}.sqlite`);
-}
-
 /**
  * Opens an upstream's outbox and starts connecting.
  * @throws TidegateError OUTBOX_OPEN
  */
 export async function openUpstream(options: UpstreamOptions): Promise<Upstream> {
   const { id, config, gateway, log } = options;
-  const file = await options.store.open(outboxPath(options.folder, id), config.buffer.size);
+  const file = await options.store.open(join(outboxFolder(options.folder), `${id}.sqlite`), config.buffer.size);
   const topic = (template: string): string => template.replaceAll('{gateway}', gateway).replaceAll('{upstream}', id);
   const clientId = config.client_id ?? `tidegate-${gateway}-${id}`;
   const sink = new MqttSink({ config, clientId, statusTopic: topic(config.status_topic), log });

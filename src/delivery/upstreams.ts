@@ -10,7 +10,7 @@ export interface UpstreamsOptions {
   readonly configs: Readonly<Record<string, UpstreamConfig>>;
   /** Name of the gateway. */
   readonly gateway: string;
-  /** Folder of outbox files. */
+  /** The data folder. */
   readonly folder: string;
   readonly log: Logger;
 }

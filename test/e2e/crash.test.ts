@@ -159,7 +159,7 @@ upstreams:
 }
 
 function largestSegment(folder: string): number {
-  const file = `${folder}/cloud.sqlite`;
+  const file = `${folder}/outbox/cloud.sqlite`;
   if (!existsSync(file)) return 0;
   const db = new Database(file, { readonly: true });
   const sizes = db.prepare<[], number>('SELECT events FROM alarm UNION ALL SELECT events FROM live').pluck().all();

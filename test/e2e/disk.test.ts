@@ -1,4 +1,5 @@
 /** An upstream whose disk refuses: what is live goes on, memory stays bounded, what is given up is told. */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readOutboxStatus } from '../../src/delivery/status.js';
@@ -17,7 +18,7 @@ describe('a disk that refuses', () => {
     await cloud.down();
     const folder = temporaryFolder();
     const upstream = await openTestUpstream(cloud.url, folder, { buffer: { flush: '40ms', memory: '200kB' } });
-    const thief = new Database(`${folder}/cloud.sqlite`);
+    const thief = new Database(`${folder}/outbox/cloud.sqlite`);
     thief.exec('BEGIN EXCLUSIVE');
     onTestFinished(() => void thief.close());
 
@@ -41,17 +42,19 @@ describe('a disk that refuses', () => {
     expect((await readOutboxStatus(folder))[0]).toMatchObject({ backlog: 0 });
   });
 
-  test('a folder that cannot be written to is told with its path', async () => {
-    await expect(openTestUpstream('mqtt://127.0.0.1:1', '/proc/nowhere')).rejects.toMatchObject({
+  test('a folder that cannot be made is told with its path', async () => {
+    const file = `${temporaryFolder()}/file`;
+    writeFileSync(file, '');
+    await expect(openTestUpstream('mqtt://127.0.0.1:1', file)).rejects.toMatchObject({
       code: 'OUTBOX_OPEN',
-      message: expect.stringContaining('/proc/nowhere/cloud.sqlite'),
+      message: expect.stringContaining(`${file}/outbox`),
     });
   });
 
   test('a file that is not an outbox is told with its path', async () => {
     const folder = temporaryFolder();
-    const { writeFileSync } = await import('node:fs');
-    writeFileSync(`${folder}/cloud.sqlite`, 'not a database, but long enough to be read as the header of one');
+    mkdirSync(`${folder}/outbox`);
+    writeFileSync(`${folder}/outbox/cloud.sqlite`, 'not a database, but long enough to be read as the header of one');
     await expect(openTestUpstream('mqtt://127.0.0.1:1', folder)).rejects.toMatchObject({ code: 'OUTBOX_OPEN' });
     await expect(readOutboxStatus(folder)).rejects.toMatchObject({ code: 'OUTBOX_OPEN' });
   });
