@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import type { ZodType } from 'zod';
 import { ProblemList, type TidegateError } from '../errors.js';
+import { findCertificates } from './certificates.js';
 import { check } from './check.js';
 import { findConflicts } from './conflicts.js';
 import { connectionSchema, deviceSchema, type GatewayConfig, gatewaySchema, id, upstreamSchema } from './schema.js';
@@ -50,7 +51,9 @@ export function readConfig(path: string): ReadConfig {
     devices: entriesOf(value, 'devices'),
     upstreams: entriesOf(value, 'upstreams'),
   };
-  return { config: config ?? soundParts(value, source), source, secrets, problems, written };
+  const sound = config ?? soundParts(value, source);
+  const upstreams = findCertificates(sound.upstreams, dirname(path), source, problems);
+  return { config: { ...sound, upstreams }, source, secrets, problems, written };
 }
 
 function open(path: string): Source {

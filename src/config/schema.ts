@@ -60,7 +60,10 @@ export const upstreamSchema = z
       .string()
       .optional()
       .describe('Name an environment variable or a file, never the secret itself: see gateway.example.yaml.'),
-    ca: z.string().optional().describe('PEM file of the authority to trust, instead of the system ones.'),
+    ca: z
+      .string()
+      .optional()
+      .describe('PEM file of the authority to trust, instead of the system ones; relative to this file.'),
     cert: z.string().optional().describe('PEM file of the client certificate.'),
     key: z.string().optional().describe("PEM file of the client certificate's key."),
     keepalive: wait

@@ -1,8 +1,8 @@
 /** `${env:NAME}` and `${file:/path}`: what is secret, or differs from box to box, stays out of `gateway.yaml`. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { messageOf, TidegateError } from '../errors.js';
-import type { Path, Source } from './source.js';
+import { TidegateError } from '../errors.js';
+import { type Path, type Source, unreadable } from './source.js';
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what people write
 const FORMS = 'write ${env:NAME} or ${file:/path}';
@@ -74,10 +74,6 @@ function lookUp(
     const text = readFileSync(file, 'utf8').replace(/[\r\n]+$/, '');
     return text === '' ? { message: `the file ${name} is empty`, hint } : text;
   } catch (cause) {
-    return { message: `cannot read ${name}: ${reasonOf(cause)}`, hint };
+    return { message: `cannot read ${name}: ${unreadable(cause)}`, hint };
   }
-}
-
-function reasonOf(cause: unknown): string {
-  return (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'it does not exist' : messageOf(cause);
 }

@@ -1,9 +1,10 @@
 /** A YAML file with its places: what people wrote, as plain values, and where each of them stands. */
 import { readFileSync, statSync } from 'node:fs';
-import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { type ErrorCode, messageOf, type SourcePlace, TidegateError } from '../errors.js';
+import { keyText, readNodes } from './nodes.js';
 import { offsetWithin } from './scalar.js';
-import { lostAlias, syntaxProblems } from './syntax.js';
+import { syntaxProblems } from './syntax.js';
 
 /** Keys and indexes from the root of a file down to one node. */
 export type Path = readonly (string | number)[];
@@ -12,8 +13,6 @@ export type Path = readonly (string | number)[];
 const MOST_BYTES = 8_000_000;
 /** Deeper nesting than this is refused before the parser meets it: it would exhaust the stack. */
 const DEEPEST = 100;
-/** More nodes than this (aliases counted each time they are used) is no file that a person wrote. */
-const MOST_NODES = 200_000;
 
 export class Source {
   readonly file: string;
@@ -34,7 +33,7 @@ export class Source {
       if (size > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES / 1e6} MB`);
       bytes = readFileSync(path);
     } catch (cause) {
-      throw new TidegateError('CONFIG_FILE', `cannot read ${path}: ${reasonOf(cause)}`, { cause });
+      throw new TidegateError('CONFIG_FILE', `cannot read ${path}: ${unreadable(cause)}`, { cause });
     }
     let text: string | undefined;
     try {
@@ -56,15 +55,15 @@ export class Source {
     const errors: TidegateError[] = [];
     try {
       if (deepest(text) > DEEPEST) throw new RangeError('too deep');
-      const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, intAsBigInt: true });
+      // The reader finds keys that are written twice: the parser compares each with each, which takes long in a long file.
+      const options = { lineCounter: this.#lines, prettyErrors: false, intAsBigInt: true, uniqueKeys: false };
+      const document = parseDocument(text, options);
       this.#root = document.contents ?? undefined;
-      errors.push(...syntaxProblems(document, text, (from, to) => this.#placeOf(from, to)));
-      if (errors.length === 0) {
-        const reader = new Reader(this.#anchors);
-        const value = reader.read(document.contents);
-        errors.push(...reader.lost.map((alias) => lostAlias(alias, (from, to) => this.#placeOf(from, to))));
-        if (errors.length === 0) this.value = value;
-      }
+      const placeOf = (from: number, to: number) => this.#placeOf(from, to);
+      errors.push(...syntaxProblems(document, text, placeOf));
+      const { value, complaints } = readNodes(document.contents, this.#anchors, placeOf);
+      errors.push(...complaints);
+      if (errors.length === 0) this.value = value;
     } catch (cause) {
       const detail = { place: this.#placeOf(0, 1), cause, hint: 'look for many brackets, dashes or aliases in a row' };
       errors.push(new TidegateError('CONFIG_SYNTAX', 'the file is nested too deep, or too large', detail));
@@ -154,44 +153,8 @@ function deepest(text: string): number {
   return most;
 }
 
-/** Turns nodes into plain values. */
-class Reader {
-  /** Aliases of what is not anchored above them. */
-  readonly lost: Alias[] = [];
-  #seen = 0;
-  readonly #anchors: Map<string, Node>;
-
-  constructor(anchors: Map<string, Node>) {
-    this.#anchors = anchors;
-  }
-
-  read(node: unknown): unknown {
-    if (++this.#seen > MOST_NODES) throw new Error(`more than ${MOST_NODES} values`);
-    if (isNode(node) && !isAlias(node) && node.anchor) this.#anchors.set(node.anchor, node);
-    if (isAlias(node)) {
-      if (!this.#anchors.has(node.source)) this.lost.push(node);
-      return this.read(this.#anchors.get(node.source));
-    }
-    if (isScalar(node)) return plain(node.value);
-    if (isSeq(node)) return node.items.map((item) => this.read(item));
-    if (!isMap(node)) return null;
-    const entries = node.items.map((pair) => [keyText(pair.key), this.read(pair.value)] as const);
-    return Object.fromEntries(entries);
-  }
-}
-
-function plain(value: unknown): unknown {
-  return typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value;
-}
-
-/** A key as text: as written (`007` stays `007`), but hexadecimal numbers as decimal ones. */
-function keyText(key: unknown): string {
-  if (!isScalar(key)) return String(key);
-  if (key.format === 'HEX') return String(key.value);
-  return typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
-}
-
-function reasonOf(cause: unknown): string {
+/** Why a file cannot be read, in words. */
+export function unreadable(cause: unknown): string {
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === 'ENOENT') return 'it does not exist';
   if (code === 'EISDIR') return 'it is a folder';

@@ -49,8 +49,6 @@ function words(error: YAMLError, text: string): [message: string, hint?: string]
   switch (error.code) {
     case 'TAB_AS_INDENT':
       return TAB;
-    case 'DUPLICATE_KEY':
-      return [`the key "${token}" is written twice`, 'keep one of them'];
     case 'MULTIPLE_DOCS':
       return ['a second document begins here', 'remove the line with ---: one file holds one document'];
     case 'BAD_INDENT':
