@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-// Writes what follows from the code: schemas/*.schema.json for editors, docs/errors.md, docs/reference.md.
+// Writes what follows from the code: schemas/*.schema.json for editors, docs/errors.md, docs/reference.md, and the help texts in docs/cli.md.
 // With --check it writes nothing and fails when a file is stale. Run it after a build.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { drivers as driverLoaders } from '../dist/drivers/index.js';
+import { describeProgram } from '../dist/src/cli/program.js';
 import { connectionSchema, deviceSchema, gatewaySchema } from '../dist/src/config/schema.js';
 import { CODES } from '../dist/src/errors.js';
 import { exampleSchema, pointSchema, profileSchema, repeatSchema } from '../dist/src/profiles/schema.js';
@@ -28,6 +29,7 @@ const files = {
   'schemas/rule-tests.schema.json': json(ruleTests),
   'docs/errors.md': errorsPage(),
   'docs/reference.md': referencePage(),
+  'docs/cli.md': cliPage(),
 };
 
 const stale = Object.entries(files).filter(([path, text]) => readOrEmpty(path) !== text);
@@ -40,6 +42,24 @@ if (process.argv.includes('--check')) {
     writeFileSync(join(root, path), text);
     process.stdout.write(`${path} written\n`);
   }
+
+// The command line
+
+/** docs/cli.md with what `--help` prints now in place of what stands there. */
+function cliPage() {
+  return withHelp(readOrEmpty('docs/cli.md'), describeProgram(), []);
+}
+
+function withHelp(page, command, above) {
+  const words = [...above, command.name()];
+  const parts = [];
+  command.configureOutput({ writeOut: (part) => parts.push(part), getOutHelpWidth: () => 100 });
+  command.outputHelp();
+  const name = words.join(' ');
+  const block = new RegExp(`\`\`\`text\\n\\$ ${name} --help\\n[^]*?\`\`\``);
+  const filled = page.replace(block, () => `\`\`\`text\n$ ${name} --help\n${parts.join('').trimEnd()}\n\`\`\``);
+  return command.commands.reduce((text, child) => withHelp(text, child, words), filled);
+}
 
 // JSON Schemas
 

@@ -65,9 +65,9 @@ export interface GatewayOptions {
 /** Longest pause of a poll loop whose device or link is dead, in milliseconds. */
 const LONGEST_PAUSE = 60_000;
 /** Most milliseconds that each part of a stop may take. */
-const STOP_WITHIN = 1_500;
+const STOP_WITHIN = 2_500;
 /** … but for the outboxes: a card that is slow to write must not cost events. Whoever cannot wait sends a second signal. */
-const FLUSH_WITHIN = 30_000;
+const FLUSH_WITHIN = 15_000;
 
 /** The folder of outboxes, lock and control socket. */
 export function dataFolder(file: string, config: GatewayConfig): string {

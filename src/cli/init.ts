@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
+import { fileURLToPath } from 'node:url';
 import { id } from '../config/schema.js';
 import { messageOf, TidegateError } from '../errors.js';
 import { EXIT } from './exit.js';
@@ -16,6 +17,9 @@ export interface Answers {
   readonly unit: string;
   readonly broker: string;
 }
+
+/** For editors: completion and checks while typing. */
+const SCHEMA = fileURLToPath(new URL('../../../schemas/gateway.schema.json', import.meta.url));
 
 interface Question {
   readonly key: keyof Answers;
@@ -115,7 +119,8 @@ function nameOfHost(): string {
 function gatewayYaml(answers: Answers): string {
   const { profile, address, unit, broker } = answers;
   const [gateway, device] = [nameText(answers.gateway), nameText(answers.device)];
-  return `# What this gateway reads, and where it delivers. Every key with its default: gateway.example.yaml
+  return `# yaml-language-server: $schema=${SCHEMA}
+# What this gateway reads, and where it delivers. Every key with its default: gateway.example.yaml
 
 # Its name, unique among those that share a broker.
 gateway: ${gateway}

@@ -15,6 +15,7 @@ export async function run(file = 'gateway.yaml', options: { json?: boolean } = {
     secrets: site.secrets,
     form: process.stdout.isTTY && !options.json ? 'text' : 'json',
   });
+  for (const { code, message, place } of site.warnings) log.warn({ code, line: place?.line }, message);
   const gateway = await startGateway(site, { log });
   const systemd = openSystemd({
     env: process.env,

@@ -7,10 +7,13 @@ const SAME = 500;
 export function untilSignal(): Promise<string> {
   return new Promise((resolve) => {
     let first: number | undefined;
+    // Waiting for a signal holds no process by itself; a gateway with nothing to do yet must not end.
+    const hold = setInterval(() => {}, 3_600_000);
     const on = (name: 'SIGHUP' | 'SIGINT' | 'SIGTERM', number: number) =>
       process.on(name, () => {
         if (first !== undefined && performance.now() - first > SAME) process.exit(128 + number);
         first ??= performance.now();
+        clearInterval(hold);
         resolve(name);
       });
     on('SIGHUP', 1);

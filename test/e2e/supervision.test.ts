@@ -50,6 +50,21 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends a gateway cleanly',
   expect(stdout).toMatch(new RegExp(`"signal":"${signal}","msg":"stopping".*"msg":"stopped"`, 's'));
 });
 
+test('a gateway with nothing to do says so, and waits', async () => {
+  writeFileSync(join(cwd, 'gateway.yaml'), 'gateway: plant-7\n');
+  const gateway = start(['run'], { cwd });
+  await gateway.seen(/"level":"warn".*"msg":"there is no upstream: nothing will be sent"/);
+  await gateway.seen(/"gateway started"/);
+  gateway.child.kill('SIGTERM');
+  expect(await gateway.finished).toMatchObject({ code: 0, stderr: '' });
+});
+
+test('a data folder that cannot be used: exit code 1, and what to do', async () => {
+  writeFileSync(join(cwd, 'data'), 'a file in its place');
+  const { code, stderr } = await start(['run'], { cwd }).finished;
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/data.*\[OUTBOX_OPEN\]/)]);
+});
+
 test('the same Ctrl-C twice, as npm passes it on, is one', async () => {
   const gateway = start(['run'], { cwd });
   await gateway.seen(/"gateway started"/);
