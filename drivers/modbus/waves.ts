@@ -4,57 +4,44 @@ import type { Point, Value } from '../../src/model.js';
 /** Value after scaling, at seconds since the start. */
 export type Wave = (seconds: number) => Value;
 
-/** UCUM code → usual value, how far it swings, and for counters its growth in a second. */
+/** Unit → usual value, how far it swings, and for counters its growth in a second. */
 const USUAL: Record<string, readonly [usual: number, swing: number, growth?: number]> = {
   V: [230, 4],
+  kV: [20, 0.3],
   A: [8, 5],
   mA: [12, 6],
   Hz: [50, 0.04],
   W: [1_850, 900],
   kW: [1.85, 0.9],
-  'V.A': [1_950, 900],
-  'kV.A': [1.95, 0.9],
+  VA: [1_950, 900],
+  kVA: [1.95, 0.9],
   var: [320, 150],
   kvar: [0.32, 0.15],
-  'W.h': [0, 0, 0.5],
-  'kW.h': [0, 0, 0.0005],
-  'MW.h': [0, 0, 0.000_000_5],
-  'V.A.h': [0, 0, 0.5],
-  'kV.A.h': [0, 0, 0.0005],
-  'var.h': [0, 0, 0.09],
-  'kvar.h': [0, 0, 0.000_09],
+  Wh: [0, 0, 0.5],
+  kWh: [0, 0, 0.0005],
+  MWh: [0, 0, 0.000_000_5],
+  VAh: [0, 0, 0.5],
+  kVAh: [0, 0, 0.0005],
+  varh: [0, 0, 0.09],
+  kvarh: [0, 0, 0.000_09],
+  'A.h': [0, 0, 0.002],
+  Ah: [0, 0, 0.002],
   Cel: [24, 6],
-  K: [297, 6],
+  K: [5, 2],
   '%': [55, 20],
   deg: [0, 120],
   bar: [2.1, 0.3],
   kPa: [210, 30],
   Pa: [180, 40],
   'm3/h': [1.4, 0.4],
-  'l/h': [1_400, 400],
-  'l/min': [23, 7],
-  l: [0, 0, 0.4],
+  'L/h': [1_400, 400],
+  'L/min': [23, 7],
+  L: [0, 0, 0.4],
   m3: [0, 0, 0.0004],
-  '/min': [1_450, 60],
+  '{rpm}': [1_450, 60],
   h: [0, 0, 1 / 3600],
   min: [0, 0, 1 / 60],
   s: [0, 0, 1],
-};
-
-/** What people write instead of UCUM codes. */
-const ALSO: Record<string, string> = {
-  VA: 'V.A',
-  kVA: 'kV.A',
-  Wh: 'W.h',
-  kWh: 'kW.h',
-  MWh: 'MW.h',
-  VAh: 'V.A.h',
-  kVAh: 'kV.A.h',
-  varh: 'var.h',
-  kvarh: 'kvar.h',
-  '°C': 'Cel',
-  '°': 'deg',
-  rpm: '/min',
 };
 
 /** How often a state or a coil may change, and the swing of a momentary value. */
@@ -68,8 +55,7 @@ export function waveOf(point: Point, seed: string): Wave {
   if (point.type === 'string') return () => text(point, seed);
   if (point.access !== 'read') return constant(point, chance);
   if (point.type === 'bool') return (seconds) => hash(`${chance} ${step(seconds, 3 * DWELL, chance)}`) < 0.3;
-  const unit = ALSO[point.unit ?? ''] ?? point.unit ?? '';
-  const [usual, swing, growth] = USUAL[unit] ?? unknown(point);
+  const [usual, swing, growth] = USUAL[point.unit ?? ''] ?? unknown(point);
   if (point.kind === 'counter') {
     const start = Math.round((1 + chance) * 1000) * (growth ?? 1) * 3600;
     const rate = growth ?? 1;
@@ -92,8 +78,7 @@ export function stateWave(point: Point, raws: readonly number[], seed: string): 
 
 /** The largest value that a point reaches, to choose a scale factor that fits. */
 export function peakOf(point: Point): number {
-  const unit = ALSO[point.unit ?? ''] ?? point.unit ?? '';
-  const [usual, swing, growth] = USUAL[unit] ?? unknown(point);
+  const [usual, swing, growth] = USUAL[point.unit ?? ''] ?? unknown(point);
   if (point.kind === 'counter') return (growth ?? 1) * 100_000_000;
   const [middle, amplitude] = within(point, usual, swing);
   return Math.abs(middle) + amplitude;
@@ -107,8 +92,7 @@ function unknown(point: Point): readonly [number, number, number?] {
 /** A point that can be written stays where it is put; it starts at a round value. */
 function constant(point: Point, chance: number): Wave {
   if (point.type === 'bool') return () => chance < 0.5;
-  const unit = ALSO[point.unit ?? ''] ?? point.unit ?? '';
-  const [usual, swing] = USUAL[unit] ?? unknown(point);
+  const [usual, swing] = USUAL[point.unit ?? ''] ?? unknown(point);
   const [middle] = within(point, usual, swing);
   const round = Math.round(middle);
   const { min = -Infinity, max = Infinity } = point.limits ?? {};

@@ -3,7 +3,7 @@ import { checkPoint } from '../../drivers/modbus/check.js';
 import { codecOf } from '../../drivers/modbus/codec.js';
 import { float32 } from '../../drivers/modbus/float.js';
 import type { PointType, Value } from '../../src/model.js';
-import { chance, pointOf } from '../peers/modbus-points.js';
+import { chance, pointOf } from '../support/modbus-points.js';
 
 /** Bytes as the value is written on paper, most significant first; the orders below are applied by hand. */
 const VALUES: [PointType, Value, string][] = [

@@ -3,7 +3,7 @@ import { codecOf } from '../../drivers/modbus/codec.js';
 import { halve, type Lessons, type Plan, planReads } from '../../drivers/modbus/plan.js';
 import { type Limits, type ModbusAddress, TABLES } from '../../drivers/modbus/schema.js';
 import { POINT_TYPES, type Point, type PointType } from '../../src/model.js';
-import { chance, pointOf } from '../peers/modbus-points.js';
+import { chance, pointOf } from '../support/modbus-points.js';
 
 const LIMITS: Limits = { maxRegisters: 125, maxBits: 2000, maxGap: 16, forbidden: [] };
 const registers = (...addresses: number[]): Point<ModbusAddress>[] =>
