@@ -44,6 +44,16 @@ const USUAL: Record<string, readonly [usual: number, swing: number, growth?: num
   s: [0, 0, 1],
 };
 
+/** What the name of a point says about it beyond its unit. */
+const BY_NAME: readonly [name: RegExp, usual: number, swing: number][] = [
+  [/voltage.*(_ll|l\d_l\d)/, 399, 7],
+  [/error|fault|alarm/, 0, 0],
+  [/thd/, 2.4, 1],
+  [/factor|cos_?phi/, 0.96, 0.03],
+  [/serial|version|code|model|product/, 1_042, 0],
+];
+const SELDOM_TRUE = /event|error|fault|alarm|emergency|failure|defrost/;
+
 /** How often a state or a coil may change, and the swing of a momentary value. */
 const DWELL = 20;
 const PERIOD = 90;
@@ -54,8 +64,10 @@ export function waveOf(point: Point, seed: string): Wave {
   const phase = chance * 2 * Math.PI;
   if (point.type === 'string') return () => text(point, seed);
   if (point.access !== 'read') return constant(point, chance);
-  if (point.type === 'bool') return (seconds) => hash(`${chance} ${step(seconds, 3 * DWELL, chance)}`) < 0.3;
-  const [usual, swing, growth] = USUAL[point.unit ?? ''] ?? unknown(point);
+  if (point.type === 'bool')
+    return (seconds) =>
+      hash(`${chance} ${step(seconds, 3 * DWELL, chance)}`) < (SELDOM_TRUE.test(point.id) ? 0.02 : 0.3);
+  const [usual, swing, growth] = usually(point);
   if (point.kind === 'counter') {
     const start = Math.round((1 + chance) * 1000) * (growth ?? 1) * 3600;
     const rate = growth ?? 1;
@@ -78,21 +90,21 @@ export function stateWave(point: Point, raws: readonly number[], seed: string): 
 
 /** The largest value that a point reaches, to choose a scale factor that fits. */
 export function peakOf(point: Point): number {
-  const [usual, swing, growth] = USUAL[point.unit ?? ''] ?? unknown(point);
+  const [usual, swing, growth] = usually(point);
   if (point.kind === 'counter') return (growth ?? 1) * 100_000_000;
   const [middle, amplitude] = within(point, usual, swing);
   return Math.abs(middle) + amplitude;
 }
 
-function unknown(point: Point): readonly [number, number, number?] {
-  if (/factor|cos_?phi/.test(point.id)) return [0.96, 0.03];
-  return point.kind === 'counter' ? [0, 0, 1] : [20, 10];
+function usually(point: Point): readonly [usual: number, swing: number, growth?: number] {
+  for (const [name, usual, swing] of BY_NAME) if (name.test(point.id)) return [usual, swing];
+  return USUAL[point.unit ?? ''] ?? (point.kind === 'counter' ? [0, 0, 1] : [20, 10]);
 }
 
 /** A point that can be written stays where it is put; it starts at a round value. */
 function constant(point: Point, chance: number): Wave {
-  if (point.type === 'bool') return () => chance < 0.5;
-  const [usual, swing] = USUAL[point.unit ?? ''] ?? unknown(point);
+  if (point.type === 'bool') return () => chance < 0.5 && !/start|reset|emergency/.test(point.id);
+  const [usual, swing] = usually(point);
   const [middle] = within(point, usual, swing);
   const round = Math.round(middle);
   const { min = -Infinity, max = Infinity } = point.limits ?? {};

@@ -174,7 +174,7 @@ export class Wire {
   /** The chunk has been taken apart: if what is left could begin a frame, hand out its replies. */
   #settle(): void {
     const rest = this.#port._clientRcvData;
-    if (rest.length >= HEADER_LENGTH && !isHeader(rest)) this.#break('garbage instead of a Modbus header');
+    if (rest.length >= HEADER_LENGTH && !isHeader(rest)) this.#break('garbage instead of a Modbus reply');
     if (this.#broken || this.#arrived.length === 0) return;
     this.#silent = 0;
     for (let index = 0; index < this.#arrived.length; index += 2) {
