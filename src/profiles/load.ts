@@ -140,11 +140,11 @@ function readFile(file: string, problems: TidegateError[]): ProfileFile | undefi
 /** What is right in a file that has mistakes, so that the rest of it can be checked in the same run. */
 function soundKeys(value: unknown): WrittenProfile {
   const written = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  const sound = Object.entries(profileSchema.shape).flatMap(([key, schema]) => {
-    const { success, data } = schema.safeParse(written[key]);
-    return success ? [[key, data]] : [];
+  const sound = Object.entries(profileSchema.shape).map(([key, schema]) => {
+    const { data = schema.safeParse(undefined).data } = schema.safeParse(written[key]);
+    return [key, data] as const;
   });
-  return { points: {}, ...Object.fromEntries(sound) };
+  return { ...(Object.fromEntries(sound) as WrittenProfile), profile: String(written.profile) };
 }
 
 function nameOf(file: string): string {
