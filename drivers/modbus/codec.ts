@@ -2,6 +2,7 @@
 import type { Point, PointType, Value } from '../../src/model.js';
 import { float32 } from './float.js';
 import { isBitTable, type ModbusAddress, type Order } from './schema.js';
+import { isByteSwapped, unsigned16, unsigned32 } from './words.js';
 
 /** How one point lies on the wire. */
 export interface Codec {
@@ -24,7 +25,7 @@ type ModbusPoint = Point<ModbusAddress>;
 export function codecOf(point: ModbusPoint): Codec {
   const { table, order, bit, bits, length, encoding } = point.address;
   if (isBitTable(table)) return SINGLE_BIT;
-  if (point.type === 'string') return text(length ?? 1, BYTES_SWAPPED[order], encoding);
+  if (point.type === 'string') return text(length ?? 1, isByteSwapped(order), encoding);
   if (bit !== undefined) return flag(order, bit);
   const whole = NUMBERS[order][point.type];
   return bits === undefined ? whole : field(whole, point.type, order, bits);
@@ -39,77 +40,6 @@ const SINGLE_BIT: Codec = {
     data[at >> 3] = truth(raw) ? (data[at >> 3] as number) | mask : (data[at >> 3] as number) & ~mask;
   },
 };
-
-const BYTES_SWAPPED: Record<Order, boolean> = {
-  ABCD: false,
-  CDAB: false,
-  BADC: true,
-  DCBA: true,
-  ABCDEFGH: false,
-  GHEFCDAB: false,
-  BADCFEHG: true,
-  HGFEDCBA: true,
-};
-const WORDS_REVERSED: Record<Order, boolean> = {
-  ABCD: false,
-  CDAB: true,
-  BADC: false,
-  DCBA: true,
-  ABCDEFGH: false,
-  GHEFCDAB: true,
-  BADCFEHG: false,
-  HGFEDCBA: true,
-};
-
-/** Where the byte of the given significance (0 the highest) lies in a value of `width` bytes. */
-function place(order: Order, width: number, significance: number): number {
-  const word = significance >> 1;
-  const byte = significance & 1;
-  return 2 * (WORDS_REVERSED[order] ? width / 2 - 1 - word : word) + (BYTES_SWAPPED[order] ? 1 - byte : byte);
-}
-
-/** An unsigned integer of 16 or 32 bits in some order. */
-interface Unsigned {
-  readonly span: number;
-  read(data: Uint8Array, at: number): number;
-  write(value: number, data: Uint8Array, at: number): void;
-}
-
-function unsigned16(order: Order): Unsigned {
-  const high = place(order, 2, 0);
-  const low = place(order, 2, 1);
-  return {
-    span: 1,
-    read: (data, at) => ((data[at + high] as number) << 8) | (data[at + low] as number),
-    write(value, data, at) {
-      data[at + high] = value >>> 8;
-      data[at + low] = value;
-    },
-  };
-}
-
-/** 32 bits; within a 64-bit value, its half that begins at the given significance. */
-function unsigned32(order: Order, width = 4, from = 0): Unsigned {
-  const a = place(order, width, from);
-  const b = place(order, width, from + 1);
-  const c = place(order, width, from + 2);
-  const d = place(order, width, from + 3);
-  return {
-    span: 2,
-    read: (data, at) =>
-      (((data[at + a] as number) << 24) |
-        ((data[at + b] as number) << 16) |
-        ((data[at + c] as number) << 8) |
-        (data[at + d] as number)) >>>
-      0,
-    write(value, data, at) {
-      data[at + a] = value >>> 24;
-      data[at + b] = value >>> 16;
-      data[at + c] = value >>> 8;
-      data[at + d] = value;
-    },
-  };
-}
 
 const scratch = new DataView(new ArrayBuffer(8));
 

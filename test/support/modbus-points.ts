@@ -1,4 +1,4 @@
-/** Points, devices and chance for tests of the Modbus driver. */
+/** Points and devices for tests of the Modbus driver. */
 import { addressSchema, deviceSchema, type ModbusAddress, type ModbusDevice } from '../../drivers/modbus/schema.js';
 import type { Device, Point, PointType } from '../../src/model.js';
 
@@ -31,15 +31,4 @@ export function deviceOf(
   id = 'meter',
 ): Device<ModbusDevice, ModbusAddress> {
   return { id, profile: 'test/meter', connection: 'wire', tags: {}, settings: deviceSchema.parse(settings), points };
-}
-
-/** Seeded chance (mulberry32): numbers from 0 to below 1. */
-export function chance(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

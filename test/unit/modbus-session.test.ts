@@ -1,56 +1,14 @@
 /** Reading through a session: joined, split by itself, remembered, healed. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { modbus } from '../../drivers/modbus/index.js';
-import type { ModbusAddress, ModbusDevice } from '../../drivers/modbus/schema.js';
-import type { Session } from '../../src/driver.js';
-import type { Device, Point, Samples } from '../../src/model.js';
-import {
-  type Answer,
-  type Asked,
-  type ModbusPeer,
-  refusing,
-  startModbusPeer,
-  truthful,
-  wordAt,
-} from '../support/modbus-peer.js';
+import { closeAll, reasons, registers, openBench as setUp } from '../support/modbus-bench.js';
+import { type Answer, type Asked, refusing, truthful, wordAt } from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
 
-const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
   vi.restoreAllMocks();
-  for (const close of closing.splice(0).reverse()) await close();
+  await closeAll();
 });
 
-type Settings = Record<string, unknown>;
-interface Bench {
-  readonly peer: ModbusPeer;
-  readonly session: Session<ModbusDevice, ModbusAddress>;
-  readonly told: string[];
-  read(device: Device<ModbusDevice, ModbusAddress>): Promise<Samples>;
-  /** Requests since the last call, as `address+count`. */
-  requests(): string[];
-}
-
-async function setUp(answer: (asked: Asked) => Answer = truthful, connection: Settings = {}): Promise<Bench> {
-  const peer = await startModbusPeer(answer);
-  const told: string[] = [];
-  const log = { debug() {}, info: (_: unknown, what: string) => told.push(what) } as never;
-  const settings = modbus.connection.parse({ tcp: `127.0.0.1:${peer.port}`, timeout: '500ms', ...connection });
-  const session = await modbus.open(settings, { log });
-  closing.push(peer.close, () => session.close());
-  return {
-    peer,
-    session,
-    told,
-    read: (device) => session.read(device, device.points, { signal: new AbortController().signal }),
-    requests: () => peer.asked.splice(0).map(({ address, count }) => `${address}+${count}`),
-  };
-}
-
-const registers = (...addresses: number[]): Point<ModbusAddress>[] =>
-  addresses.map((address) => pointOf('uint16', { address }));
-const reasons = ({ flaws }: Samples): Record<number, string> =>
-  Object.fromEntries([...(flaws ?? [])].map(([index, { reason }]) => [index, reason]));
 /** Refuses what touches one of these registers, as devices do that have none there. */
 const without =
   (...missing: number[]) =>
@@ -249,72 +207,5 @@ describe('silence', () => {
     const samples = await session.read(deviceOf(points), points, { signal: AbortSignal.abort() });
     expect(reasons(samples)).toEqual({ 0: 'stopped', 1: 'stopped' });
     expect(requests()).toEqual([]);
-  });
-});
-
-describe('writing', () => {
-  const signal = new AbortController().signal;
-  const writable = (type: Point['type'], keys: Settings): Point<ModbusAddress> =>
-    pointOf(type, { address: 3, access: 'read-write', ...keys });
-  const pdus = (peer: ModbusPeer): string[] => peer.asked.map(({ pdu }) => pdu.toString('hex'));
-
-  test('each kind by its own function', async () => {
-    const { peer, session } = await setUp();
-    const device = deviceOf([]);
-    await session.write?.(device, writable('bool', { table: 'coil' }), true, signal);
-    await session.write?.(device, writable('bool', { table: 'coil' }), false, signal);
-    await session.write?.(device, writable('int16', {}), -2, signal);
-    await session.write?.(device, writable('float32', { order: 'CDAB' }), 230.5, signal);
-    expect(pdus(peer)).toEqual(['050003ff00', '0500030000', '060003fffe', '1000030002048000' + '4366']);
-  });
-
-  test('the function for many, where the device has not the one for one', async () => {
-    const { peer, session } = await setUp((asked) => (asked.code < 15 ? refusing(asked, 1) : truthful(asked)));
-    await session.write?.(deviceOf([]), writable('bool', { table: 'coil' }), true, signal);
-    await session.write?.(deviceOf([]), writable('uint16', {}), 7, signal);
-    expect(pdus(peer).filter((pdu) => /^(0f|10)/.test(pdu))).toEqual(['0f000300010101', '100003000102' + '0007']);
-  });
-
-  test('a bit by reading its register first; two writes never cross', async () => {
-    let register = 0xa500;
-    const { session } = await setUp(
-      (asked) => {
-        if (asked.code === 6) register = asked.count;
-        const reply = truthful(asked);
-        if (asked.code === 3) reply.writeUInt16BE(register, 9);
-        setImmediate(() => asked.socket.write(reply));
-        return undefined;
-      },
-      { in_flight: 4 },
-    );
-    const device = deviceOf([]);
-    await Promise.all([0, 1, 2, 3].map((bit) => session.write?.(device, writable('bool', { bit }), true, signal)));
-    expect(register.toString(16)).toBe('a50f');
-  });
-
-  test('refusals say who refused what', async () => {
-    const { peer, session } = await setUp((asked) => refusing(asked, 3));
-    const write = async (point: Point<ModbusAddress>, raw: number): Promise<void> =>
-      session.write?.(deviceOf([]), point, raw, signal);
-    const refused = (message: string): object => ({ code: 'WRITE_REFUSED', kind: 'reject', message });
-    await expect(write(writable('uint16', {}), 1)).rejects.toMatchObject(
-      refused('holding-3 cannot be written: exception 03 (illegal data value)'),
-    );
-    await expect(write(writable('uint16', {}), -1)).rejects.toMatchObject(
-      refused('holding-3 cannot be written: -1 is outside of 0 to 65535'),
-    );
-    await expect(write(pointOf('uint16', { address: 1 }), 1)).rejects.toMatchObject(
-      refused('holding-1 cannot be written: its access is read'),
-    );
-    peer.answer = (asked) => refusing(asked, 6);
-    await expect(write(writable('uint16', {}), 1)).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', kind: 'retry' });
-  });
-
-  test('a write without reply may or may not have been taken: later', async () => {
-    const { session } = await setUp(() => undefined, { timeout: '30ms' });
-    await expect(session.write?.(deviceOf([]), writable('uint16', {}), 1, signal)).rejects.toMatchObject({
-      code: 'DEVICE_UNAVAILABLE',
-      message: 'holding-3 was not written: timeout',
-    });
   });
 });

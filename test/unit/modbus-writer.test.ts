@@ -1,0 +1,76 @@
+/** Writing through a session. */
+import { afterEach, describe, expect, test } from 'vitest';
+import type { ModbusAddress } from '../../drivers/modbus/schema.js';
+import type { Point } from '../../src/model.js';
+import { closeAll, openBench as setUp } from '../support/modbus-bench.js';
+import { type ModbusPeer, refusing, truthful } from '../support/modbus-peer.js';
+import { deviceOf, pointOf } from '../support/modbus-points.js';
+
+afterEach(closeAll);
+
+describe('writing', () => {
+  const signal = new AbortController().signal;
+  const writable = (type: Point['type'], keys: Record<string, unknown>): Point<ModbusAddress> =>
+    pointOf(type, { address: 3, access: 'read-write', ...keys });
+  const pdus = (peer: ModbusPeer): string[] => peer.asked.map(({ pdu }) => pdu.toString('hex'));
+
+  test('each kind by its own function', async () => {
+    const { peer, session } = await setUp();
+    const device = deviceOf([]);
+    await session.write?.(device, writable('bool', { table: 'coil' }), true, signal);
+    await session.write?.(device, writable('bool', { table: 'coil' }), false, signal);
+    await session.write?.(device, writable('int16', {}), -2, signal);
+    await session.write?.(device, writable('float32', { order: 'CDAB' }), 230.5, signal);
+    expect(pdus(peer)).toEqual(['050003ff00', '0500030000', '060003fffe', '1000030002048000' + '4366']);
+  });
+
+  test('the function for many, where the device has not the one for one', async () => {
+    const { peer, session } = await setUp((asked) => (asked.code < 15 ? refusing(asked, 1) : truthful(asked)));
+    await session.write?.(deviceOf([]), writable('bool', { table: 'coil' }), true, signal);
+    await session.write?.(deviceOf([]), writable('uint16', {}), 7, signal);
+    expect(pdus(peer).filter((pdu) => /^(0f|10)/.test(pdu))).toEqual(['0f000300010101', '100003000102' + '0007']);
+  });
+
+  test('a bit by reading its register first; two writes never cross', async () => {
+    let register = 0xa500;
+    const { session } = await setUp(
+      (asked) => {
+        if (asked.code === 6) register = asked.count;
+        const reply = truthful(asked);
+        if (asked.code === 3) reply.writeUInt16BE(register, 9);
+        setImmediate(() => asked.socket.write(reply));
+        return undefined;
+      },
+      { in_flight: 4 },
+    );
+    const device = deviceOf([]);
+    await Promise.all([0, 1, 2, 3].map((bit) => session.write?.(device, writable('bool', { bit }), true, signal)));
+    expect(register.toString(16)).toBe('a50f');
+  });
+
+  test('refusals say who refused what', async () => {
+    const { peer, session } = await setUp((asked) => refusing(asked, 3));
+    const write = async (point: Point<ModbusAddress>, raw: number): Promise<void> =>
+      session.write?.(deviceOf([]), point, raw, signal);
+    const refused = (message: string): object => ({ code: 'WRITE_REFUSED', kind: 'reject', message });
+    await expect(write(writable('uint16', {}), 1)).rejects.toMatchObject(
+      refused('holding-3 cannot be written: exception 03 (illegal data value)'),
+    );
+    await expect(write(writable('uint16', {}), -1)).rejects.toMatchObject(
+      refused('holding-3 cannot be written: -1 is outside of 0 to 65535'),
+    );
+    await expect(write(pointOf('uint16', { address: 1 }), 1)).rejects.toMatchObject(
+      refused('holding-1 cannot be written: its access is read'),
+    );
+    peer.answer = (asked) => refusing(asked, 6);
+    await expect(write(writable('uint16', {}), 1)).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', kind: 'retry' });
+  });
+
+  test('a write without reply may or may not have been taken: later', async () => {
+    const { session } = await setUp(() => undefined, { timeout: '30ms' });
+    await expect(session.write?.(deviceOf([]), writable('uint16', {}), 1, signal)).rejects.toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: 'holding-3 was not written: timeout',
+    });
+  });
+});
