@@ -46,7 +46,8 @@ export interface Session<Settings = unknown, Address = unknown> {
   read(device: Device<Settings, Address>, points: readonly Point<Address>[], options: ReadOptions): Promise<Samples>;
   /**
    * Writes one raw value (already unscaled).
-   * @throws TidegateError of kind `reconnect` when the wire is gone, `reject` when the device refuses
+   * @throws TidegateError of kind `reconnect` when the wire is gone, `reject` when the device refuses, `retry` when it does not
+   *   answer or is busy: whether it took the value is then unknown
    */
   write?(device: Device<Settings, Address>, point: Point<Address>, raw: Value, signal: AbortSignal): Promise<void>;
   /** Ends the session within a second; all that is pending is rejected. Never throws. */

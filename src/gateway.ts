@@ -148,7 +148,8 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
       pollers.set(connection, poller);
       const { stats } = poller;
       const work = () => stats.polls + stats.failures + stats.attempts;
-      motions.push(watchMotion(`connection ${connection}`, 3 * longestWait(own), work));
+      const wait = longestWait(own);
+      if (wait !== undefined) motions.push(watchMotion(`connection ${connection}`, 3 * wait, work));
     }
   }
 
@@ -197,12 +198,11 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
   }
 }
 
-/** Longest time, in milliseconds, between two polls of a connection that is well or whose devices are dead. */
-function longestWait(devices: readonly Device[]): number {
-  const shortest = devices
-    .flatMap(({ points }) => points)
-    .reduce((least, { every }) => Math.min(least, every), Infinity);
-  return Math.max(Number.isFinite(shortest) ? shortest : 0, LONGEST_PAUSE);
+/** Longest time, in milliseconds, between two polls of a connection that is well or whose devices are dead; undefined if it has nothing to read. */
+function longestWait(devices: readonly Device[]): number | undefined {
+  const read = devices.flatMap(({ points }) => points).filter(({ access }) => access !== 'write');
+  if (read.length === 0) return undefined;
+  return read.reduce((least, { every }) => Math.min(least, every), Infinity) + LONGEST_PAUSE;
 }
 
 function sumStats(all: readonly PollStats[]): PollStats {
