@@ -1,5 +1,6 @@
 /** Takes events from the outbox, window by window, and settles each by what the upstream answers. */
 import type { Logger } from 'pino';
+import type { ErrorCode } from '../errors.js';
 import type { Entry } from './entry.js';
 import type { Outbox } from './outbox.js';
 import type { Outcome, Sink } from './sink.js';
@@ -94,8 +95,9 @@ export class Forwarder {
       this.#pause = 0;
       this.#outbox.acknowledged(entry);
     } else if (outcome.is === 'rejected') {
+      const code: ErrorCode = 'UPSTREAM_REJECTED';
       this.#log.warn(
-        { topic: entry.event.topic, reason: outcome.reason },
+        { code, topic: entry.event.topic, reason: outcome.reason },
         'the upstream refused a message for good; it is reported as a gap',
       );
       this.#outbox.rejected(entry);

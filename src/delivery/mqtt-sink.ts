@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
+import type { ErrorCode } from '../errors.js';
 import type { Outcome, Sink, SinkEvents } from './sink.js';
 
 type ProtocolVersion = 4 | 5;
@@ -167,7 +168,10 @@ export class MqttSink implements Sink {
     const ceiling = Math.min(config.reconnect.max, config.reconnect.min * 2 ** Math.max(0, this.#attempts));
     const pause = this.#attempts < 0 ? 0 : ceiling * (0.5 + Math.random() / 2);
     this.#attempts++;
-    if (this.#failures++ === 0) log.warn({ reason }, 'not connected; events are kept, and Tidegate keeps trying');
+    if (this.#failures++ === 0) {
+      const code: ErrorCode = 'UPSTREAM_DOWN';
+      log.warn({ code, reason }, 'not connected; events are kept, and Tidegate keeps trying');
+    }
     this.#events?.offline(reason);
     this.#retry = setTimeout(() => void this.#connect(), pause);
   }
