@@ -1,0 +1,114 @@
+/** The gateway under test: `tidegate run` as a process of its own, on a configuration made for the load. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What a gateway is asked to do: so many devices of 100 registers, one request each, so often. */
+export interface Load {
+  readonly devices: number;
+  /** Milliseconds between two polls of a device. */
+  readonly every: number;
+}
+
+/** Where a gateway finds its peers and keeps its data. */
+export interface Surroundings {
+  readonly folder: string;
+  readonly fieldPort: number;
+  readonly cloudPort: number;
+}
+
+/** Registers of one device: all in one request. */
+export const REGISTERS = 100;
+/** Connections that the devices are spread over; each takes one request at a time. */
+export const CONNECTIONS = 10;
+
+/** Readings per second that a load asks for. */
+export const readingsPerSecond = ({ devices, every }: Load): number => (devices * REGISTERS * 1000) / every;
+
+const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
+
+/** A running gateway. */
+export class Gateway {
+  readonly pid: number;
+  /** Wall-clock time just before it was started, milliseconds. */
+  readonly startedAt = Date.now();
+  private readonly child: ChildProcess;
+  private output = '';
+
+  /** Starts on a folder; what it holds from an earlier run is kept. */
+  constructor(load: Load, surroundings: Surroundings) {
+    const config = configure(load, surroundings);
+    const flags = process.env.BENCH_NODE_FLAGS?.split(' ') ?? [];
+    this.child = spawn(process.execPath, [...flags, MAIN, 'run', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.pid = this.child.pid as number;
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        this.output = (this.output + chunk.toString()).slice(-4_000);
+      });
+  }
+
+  /** @throws Error with its last words when it ended by itself */
+  alive(): void {
+    const { exitCode, signalCode } = this.child;
+    if (exitCode !== null || signalCode !== null)
+      throw new Error(`the gateway ended (${exitCode ?? signalCode}):\n${this.output}`);
+  }
+
+  /** Ends it as systemd does, and waits. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = once(this.child, 'exit');
+    this.child.kill(signal);
+    await gone;
+  }
+}
+
+/** Writes gateway.yaml and the profile of its devices; gives the path of the former. */
+function configure({ devices, every }: Load, { folder, fieldPort, cloudPort }: Surroundings): string {
+  const connections = Math.min(CONNECTIONS, devices);
+  const wires = Array.from(
+    { length: connections },
+    (_, i) => `  wire-${i}: { driver: modbus, tcp: "127.0.0.1:${fieldPort}" }`,
+  );
+  const units = Array.from(
+    { length: devices },
+    (_, i) =>
+      `  device-${i}: { profile: bench/meter, connection: wire-${i % connections}, unit: ${1 + Math.floor(i / connections)} }`,
+  );
+  const points = Array.from({ length: REGISTERS }, (_, i) => `  value_${i}: { address: ${i} }`);
+  mkdirSync(join(folder, 'device-profiles/bench'), { recursive: true });
+  writeFileSync(
+    join(folder, 'device-profiles/bench/meter.yaml'),
+    `profile: bench/meter
+title: A device of ${REGISTERS} registers
+source: made for the benchmark
+driver: modbus
+defaults: { table: holding, type: uint16, every: ${every}ms }
+points:
+${points.join('\n')}
+examples:
+  - words: { 0: [4711] }
+    gives: { value_0: 4711 }
+`,
+  );
+  const file = join(folder, 'gateway.yaml');
+  writeFileSync(
+    file,
+    `gateway: bench
+data: data
+log: { level: warn }
+connections:
+${wires.join('\n')}
+devices:
+${units.join('\n')}
+upstreams:
+  cloud:
+    url: mqtt://127.0.0.1:${cloudPort}
+    version: "3.1.1"
+    reconnect: { min: 200ms, max: 500ms }
+`,
+  );
+  return file;
+}

@@ -1,0 +1,64 @@
+/** The highest rate that is delivered from end to end: the load is raised until it is not kept up with any more. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Load, readingsPerSecond } from './gateway.js';
+import type { Scene } from './scene.js';
+import { coreShare, median, usageOf } from './usage.js';
+
+/** One step of the search. */
+export interface RateStep {
+  readonly offered: number;
+  /** Readings per second acknowledged by the broker. */
+  readonly delivered: number;
+  /** Shares of one core: all threads, and the main thread. */
+  readonly cpu: number;
+  readonly cpuMain: number;
+  /** Shares of one core that the peers need at the same time. */
+  readonly fieldCpu: number;
+  readonly cloudCpu: number;
+  readonly rss: number;
+  /** Bytes written to disk: anything at all means that acknowledgements came too late. */
+  readonly written: number;
+  readonly kept: boolean;
+}
+
+/** Milliseconds between two polls of a device, at every rate. */
+const EVERY = 100;
+/** A step is kept up with when this share of what was asked for was acknowledged. */
+const ENOUGH = 0.97;
+
+/** Tries one rate after another, each a fifth higher, until one is not kept up with (or `most` were tried). */
+export async function findHighestRate(scene: Scene, from: number, most: number): Promise<RateStep[]> {
+  const steps: RateStep[] = [];
+  let devices = from / readingsPerSecond({ devices: 1, every: EVERY });
+  while (steps.length < most && steps.at(-1)?.kept !== false) {
+    steps.push(await tryRate(scene, { devices: Math.round(devices / 10) * 10, every: EVERY }));
+    devices *= 1.2;
+  }
+  return steps;
+}
+
+async function tryRate(scene: Scene, load: Load): Promise<RateStep> {
+  const gateway = await scene.start(load);
+  await scene.until(gateway, 'the first reading delivered', ({ cloud }) => cloud.readings > 0, 20_000);
+  await sleep(scene.pace.warmup);
+  const peers = [scene.field.pid, scene.cloud.pid] as const;
+  const [fieldBefore, cloudBefore] = peers.map(usageOf);
+  const windows = await scene.watch(gateway);
+  const [fieldAfter, cloudAfter] = peers.map(usageOf);
+  await gateway.stop();
+
+  const offered = readingsPerSecond(load);
+  const delivered = median(windows.map(([a, b]) => ((b.cloud.readings - a.cloud.readings) * 1000) / (b.at - a.at)));
+  const [first, last] = [windows[0]?.[0].gateway, windows.at(-1)?.[1].gateway];
+  return {
+    offered,
+    delivered,
+    cpu: coreShare(first, last),
+    cpuMain: coreShare(first, last, 'mainCpu'),
+    fieldCpu: coreShare(fieldBefore, fieldAfter),
+    cloudCpu: coreShare(cloudBefore, cloudAfter),
+    rss: last?.rss ?? Number.NaN,
+    written: first && last ? last.written - first.written : Number.NaN,
+    kept: delivered >= offered * ENOUGH,
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * `npm run bench`: what Tidegate costs, beside what the machine takes at least for the same work.
+ *
+ * Options: `--smoke` (seconds, for CI: that all runs, and what must hold on any machine) · `--json` · `--folder PATH` (a folder on
+ * the disk to measure; the system's folder for temporary files otherwise). Ends with 1 when something exact does not hold.
+ */
+import { statfsSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { parseArgs } from 'node:util';
+import { drainBacklog } from './backlog.js';
+import type { Load } from './gateway.js';
+import { findHighestRate } from './highest-rate.js';
+import { bareDatabase, barePublisher, bareSocket } from './limits.js';
+import { jsonOf, type Row, tableOf, verdictOf } from './report.js';
+import { backlogRows, pathRows, rateRows, startRows } from './rows.js';
+import { type Pace, Scene } from './scene.js';
+import { measureStart } from './start.js';
+import { measurePath } from './whole-path.js';
+
+const FULL: Pace = { warmup: 4_000, window: 4_000, windows: 3, outage: 15_000, starts: 7 };
+const SMOKE: Pace = { warmup: 500, window: 1_000, windows: 2, outage: 2_500, starts: 1 };
+
+const TMPFS = 0x01021994;
+
+const { values: options } = parseArgs({
+  options: { smoke: { type: 'boolean' }, json: { type: 'boolean' }, folder: { type: 'string', default: tmpdir() } },
+});
+const scene = await Scene.open(options.smoke ? SMOKE : FULL, options.folder);
+try {
+  const rows = await measureAll();
+  const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
+  const hasDisk = statfsSync(options.folder).type !== TMPFS;
+  if (!hasDisk)
+    process.stderr.write(`${options.folder} is in memory: bytes written are not measured there (--folder)\n`);
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify({ machine, hasDisk, rows: jsonOf(rows) }, null, 2)}\n`
+      : `${machine}\n\n${tableOf(rows)}`,
+  );
+  const broken = rows.filter((row) => row.exact && verdictOf(row) === 'missed');
+  for (const { name } of broken) process.stderr.write(`does not hold: ${name}\n`);
+  process.exitCode = broken.length > 0 ? 1 : 0;
+} finally {
+  await scene.close();
+}
+
+async function measureAll(): Promise<Row[]> {
+  const small: Load = { devices: 100, every: 1_000 };
+  const large: Load = { devices: 100, every: 100 };
+  step('start');
+  const start = await measureStart(scene, small);
+  step('backlog');
+  const backlog = await drainBacklog(scene, large);
+  step('SQLite alone');
+  const database = await bareDatabase(scene, { size: backlog.segmentSize, readings: backlog.readingsPerSegment });
+
+  const rows: Row[] = [];
+  let messageSize = 0;
+  for (const [load, most] of [
+    [small, { cpu: 0.08, rss: 100e6 }],
+    [large, { cpu: 0.6, rss: 150e6 }],
+  ] as const) {
+    step(`whole path, ${load.devices} devices every ${load.every} ms`);
+    const path = await measurePath(scene, load);
+    messageSize = path.messageSize;
+    step('the same, bare');
+    const socket = await bareSocket(scene, load);
+    const publisher = await barePublisher(scene, messageSize, path.offered);
+    rows.push(...pathRows(path, { socket, publisher }, database.writtenPerReading, most));
+  }
+
+  step('bare socket and bare publisher, as fast as they go');
+  const socket = await bareSocket(scene, { devices: 100, every: 0 });
+  const publisher = await barePublisher(scene, messageSize, 0);
+  step('highest rate');
+  const steps = await findHighestRate(scene, options.smoke ? 50_000 : 120_000, options.smoke ? 1 : 12);
+  rows.push(
+    ...rateRows(steps, { socket, publisher }),
+    ...backlogRows(backlog, publisher, database),
+    ...startRows(start),
+  );
+  return rows;
+}
+
+function step(name: string): void {
+  process.stderr.write(`${name} …\n`);
+}

@@ -1,0 +1,79 @@
+/** The whole path, from the wire to the broker's acknowledgement: what it costs while the uplink is healthy, and while it is not. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Load, REGISTERS, readingsPerSecond } from './gateway.js';
+import type { Look, Scene } from './scene.js';
+import { coreShare, median } from './usage.js';
+
+/** Shares are of one core (1 is all of it), memory and disk in bytes; NaN where it cannot be measured. */
+export interface PathFigures {
+  readonly offered: number;
+  /** Readings per second acknowledged by the broker. */
+  readonly delivered: number;
+  readonly cpu: number;
+  readonly cpuMain: number;
+  /** Microseconds of processor time for one reading. */
+  readonly cpuPerReading: number;
+  readonly rss: number;
+  readonly writtenPerReading: number;
+  /** Bytes of one message as published. */
+  readonly messageSize: number;
+  readonly offline: { readonly cpu: number; readonly rss: number; readonly writtenPerReading: number };
+  readonly lost: number;
+  readonly duplicates: number;
+}
+
+type Window = readonly [from: Look, to: Look];
+
+/** Runs one load: online, then with the cloud away, then until all that waited has arrived. */
+export async function measurePath(scene: Scene, load: Load): Promise<PathFigures> {
+  const { warmup, outage } = scene.pace;
+  const gateway = await scene.start(load);
+  await scene.until(gateway, 'the first reading delivered', ({ cloud }) => cloud.readings > 0, 20_000);
+  await sleep(warmup);
+  const online = await scene.watch(gateway);
+
+  await scene.cloud.ask('down');
+  await sleep(Math.min(warmup, outage));
+  const offline = await scene.watch(gateway);
+  await scene.cloud.ask('up');
+  await scene.until(gateway, 'the backlog drained', ({ cloud }) => cloud.missing === 0 && cloud.messages > 0);
+  await sleep(200);
+  const end = await scene.until(gateway, 'no gap in the sequence', ({ cloud }) => cloud.missing === 0);
+  await gateway.stop();
+
+  const delivered = median(online.map(([from, to]) => perSecond(from, to, to.cloud.readings - from.cloud.readings)));
+  const cpu = median(online.map(([from, to]) => coreShare(from.gateway, to.gateway)));
+  return {
+    offered: readingsPerSecond(load),
+    delivered,
+    cpu,
+    cpuMain: median(online.map(([from, to]) => coreShare(from.gateway, to.gateway, 'mainCpu'))),
+    cpuPerReading: (cpu * 1e6) / delivered,
+    rss: highest(online),
+    writtenPerReading: written(online, ({ cloud }) => cloud.readings),
+    messageSize: Math.round(end.cloud.bytes / end.cloud.messages),
+    offline: {
+      cpu: median(offline.map(([from, to]) => coreShare(from.gateway, to.gateway))),
+      rss: highest(offline),
+      writtenPerReading: written(offline, ({ field }) => field.values),
+    },
+    // What the field gave and did not arrive: beyond one poll of each device, which may be on its way, it is lost.
+    lost: Math.max(0, end.field.values - end.cloud.readings - load.devices * REGISTERS) + end.cloud.gaps,
+    duplicates: end.cloud.duplicates,
+  };
+}
+
+function perSecond(from: Look, to: Look, count: number): number {
+  return (count * 1000) / (to.at - from.at);
+}
+
+function highest(windows: readonly Window[]): number {
+  return Math.max(...windows.map(([, to]) => to.gateway?.rss ?? Number.NaN));
+}
+
+/** Bytes written for each reading, over all windows together: writing comes in bursts. */
+function written(windows: readonly Window[], readings: (look: Look) => number): number {
+  const [first, last] = [windows[0]?.[0], windows.at(-1)?.[1]];
+  if (!first?.gateway || !last?.gateway) return Number.NaN;
+  return (last.gateway.written - first.gateway.written) / (readings(last) - readings(first));
+}
