@@ -36,9 +36,13 @@ export async function measurePath(scene: Scene, load: Load): Promise<PathFigures
   await sleep(Math.min(warmup, outage));
   const offline = await scene.watch(gateway);
   await scene.cloud.ask('up');
-  await scene.until(gateway, 'the backlog drained', ({ cloud }) => cloud.missing === 0 && cloud.messages > 0);
-  await sleep(200);
-  const end = await scene.until(gateway, 'no gap in the sequence', ({ cloud }) => cloud.missing === 0);
+  // One poll of each device may be on its way at any time.
+  const onItsWay = load.devices * REGISTERS;
+  const end = await scene.until(
+    gateway,
+    'everything delivered',
+    ({ field, cloud }) => cloud.missing === 0 && field.values - cloud.readings <= onItsWay,
+  );
   await gateway.stop();
 
   const delivered = median(online.map(([from, to]) => perSecond(from, to, to.cloud.readings - from.cloud.readings)));
@@ -57,8 +61,7 @@ export async function measurePath(scene: Scene, load: Load): Promise<PathFigures
       rss: highest(offline),
       writtenPerReading: written(offline, ({ field }) => field.values),
     },
-    // What the field gave and did not arrive: beyond one poll of each device, which may be on its way, it is lost.
-    lost: Math.max(0, end.field.values - end.cloud.readings - load.devices * REGISTERS) + end.cloud.gaps,
+    lost: Math.max(0, end.field.values - end.cloud.readings - onItsWay) + end.cloud.gaps,
     duplicates: end.cloud.duplicates,
   };
 }
