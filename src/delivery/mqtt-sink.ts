@@ -7,6 +7,7 @@ import type { IClientOptions, MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { ErrorCode } from '../errors.js';
+import { loadMqtt } from './mqtt-library.js';
 import type { Outcome, Sink, SinkEvents } from './sink.js';
 
 type ProtocolVersion = 4 | 5;
@@ -90,7 +91,7 @@ export class MqttSink implements Sink {
     const { config, log } = this.#options;
     let client: MqttClient;
     try {
-      const { connect } = await import('mqtt');
+      const { connect } = await loadMqtt();
       if (this.#closed) return;
       client = connect(config.url, this.#clientOptions());
     } catch (error) {
