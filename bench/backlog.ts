@@ -26,7 +26,7 @@ export async function drainBacklog(scene: Scene, load: Load): Promise<BacklogFig
   const filling = await scene.start(load, folder);
   await sleep(scene.pace.outage);
   await filling.stop();
-  const stored = whatIsStored(join(folder, 'data/cloud.sqlite'));
+  const stored = whatIsStored(join(folder, 'data/outbox/cloud.sqlite'));
 
   await scene.cloud.ask('up');
   const gateway = await scene.start({ devices: 1, every: 3_600_000 }, folder);

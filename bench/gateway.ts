@@ -1,7 +1,7 @@
 /** The gateway under test: `tidegate run` as a process of its own, on a configuration made for the load. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -28,6 +28,8 @@ export const CONNECTIONS = 10;
 export const readingsPerSecond = ({ devices, every }: Load): number => (devices * REGISTERS * 1000) / every;
 
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
+/** Node's flags, as the first line of the command asks for them. */
+const FLAGS = /^#!.*\bnode (.*)/.exec(readFileSync(MAIN, 'utf8'))?.[1]?.split(' ') ?? [];
 
 /** A running gateway. */
 export class Gateway {
@@ -40,8 +42,7 @@ export class Gateway {
   /** Starts on a folder; what it holds from an earlier run is kept. */
   constructor(load: Load, surroundings: Surroundings) {
     const config = configure(load, surroundings);
-    const flags = process.env.BENCH_NODE_FLAGS?.split(' ') ?? [];
-    this.child = spawn(process.execPath, [...flags, MAIN, 'run', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(process.execPath, [...FLAGS, MAIN, 'run', config], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.pid = this.child.pid as number;
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.on('data', (chunk: Buffer) => {
