@@ -12,6 +12,8 @@ export interface BacklogFigures {
   readonly segments: number;
   readonly segmentSize: number;
   readonly readingsPerSegment: number;
+  /** Bytes of one message as published. */
+  readonly messageSize: number;
   /** Readings per second, from the first message to the last. */
   readonly perSecond: number;
   readonly rss: number;
@@ -32,9 +34,10 @@ export async function drainBacklog(scene: Scene, load: Load): Promise<BacklogFig
   const gateway = await scene.start({ devices: 1, every: 3_600_000 }, folder);
   const end = await scene.until(gateway, 'the backlog drained', ({ cloud }) => cloud.readings >= stored.readings);
   await gateway.stop();
-  const { first, last, missing, duplicates } = end.cloud;
+  const { first, last, messages, bytes, missing, duplicates } = end.cloud;
   return {
     ...stored,
+    messageSize: Math.round(bytes / messages),
     perSecond: (stored.readings * 1000) / (last - first),
     rss: end.gateway?.peak ?? Number.NaN,
     missing,

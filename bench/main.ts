@@ -17,8 +17,8 @@ import { type Pace, Scene } from './scene.js';
 import { measureStart } from './start.js';
 import { measurePath } from './whole-path.js';
 
-const FULL: Pace = { warmup: 4_000, window: 4_000, windows: 3, outage: 15_000, starts: 7 };
-const SMOKE: Pace = { warmup: 500, window: 1_000, windows: 2, outage: 2_500, starts: 1 };
+const FULL: Pace = { warmup: 3_000, window: 3_000, windows: 3, outage: 12_000, starts: 7 };
+const SMOKE: Pace = { warmup: 500, window: 800, windows: 2, outage: 2_000, starts: 1 };
 
 const TMPFS = 0x01021994;
 
@@ -27,9 +27,11 @@ const { values: options } = parseArgs({
 });
 const scene = await Scene.open(options.smoke ? SMOKE : FULL, options.folder);
 try {
-  const rows = await measureAll();
-  const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
   const hasDisk = statfsSync(options.folder).type !== TMPFS;
+  const rows = (await measureAll()).map((row) =>
+    row.unit === 'bytes' && !hasDisk ? { ...row, value: Number.NaN } : row,
+  );
+  const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
   if (!hasDisk)
     process.stderr.write(`${options.folder} is in memory: bytes written are not measured there (--folder)\n`);
   process.stdout.write(
@@ -53,33 +55,26 @@ async function measureAll(): Promise<Row[]> {
   const backlog = await drainBacklog(scene, large);
   step('SQLite alone');
   const database = await bareDatabase(scene, { size: backlog.segmentSize, readings: backlog.readingsPerSegment });
-
-  const rows: Row[] = [];
-  let messageSize = 0;
-  for (const [load, most] of [
-    [small, { cpu: 0.08, rss: 100e6 }],
-    [large, { cpu: 0.6, rss: 150e6 }],
-  ] as const) {
-    step(`whole path, ${load.devices} devices every ${load.every} ms`);
-    const path = await measurePath(scene, load);
-    messageSize = path.messageSize;
-    step('the same, bare');
-    const socket = await bareSocket(scene, load);
-    const publisher = await barePublisher(scene, messageSize, path.offered);
-    rows.push(...pathRows(path, { socket, publisher }, database.writtenPerReading, most));
-  }
-
   step('bare socket and bare publisher, as fast as they go');
   const socket = await bareSocket(scene, { devices: 100, every: 0 });
-  const publisher = await barePublisher(scene, messageSize, 0);
-  step('highest rate');
-  const steps = await findHighestRate(scene, options.smoke ? 50_000 : 120_000, options.smoke ? 1 : 12);
-  rows.push(
-    ...rateRows(steps, { socket, publisher }),
-    ...backlogRows(backlog, publisher, database),
-    ...startRows(start),
-  );
-  return rows;
+  const publisher = await barePublisher(scene, backlog.messageSize, 0);
+
+  const rows = await pathAt(small, { cpu: 0.08, rss: 100e6 }, database.writtenPerReading);
+  if (!options.smoke) {
+    rows.push(...(await pathAt(large, { cpu: 0.6, rss: 150e6 }, database.writtenPerReading)));
+    step('highest rate');
+    rows.push(...rateRows(await findHighestRate(scene, 150_000), { socket, publisher }));
+  }
+  return [...rows, ...backlogRows(backlog, publisher, database), ...startRows(start)];
+}
+
+async function pathAt(load: Load, most: { cpu: number; rss: number }, disk: number): Promise<Row[]> {
+  step(`whole path, ${load.devices} devices every ${load.every} ms`);
+  const path = await measurePath(scene, load);
+  step('the same, bare');
+  const socket = await bareSocket(scene, load);
+  const publisher = await barePublisher(scene, path.messageSize, path.offered);
+  return pathRows(path, { socket, publisher }, disk, most);
 }
 
 function step(name: string): void {

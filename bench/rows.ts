@@ -1,6 +1,6 @@
 /** The figures of each part as rows, with what they must be (the and the design's numbers live here alone). */
 import type { BacklogFigures } from './backlog.js';
-import type { RateStep } from './highest-rate.js';
+import { bestOf, type RateStep } from './highest-rate.js';
 import type { LimitFigures } from './limits.js';
 import type { Row } from './report.js';
 import type { StartFigures } from './start.js';
@@ -67,7 +67,7 @@ export function pathRows(path: PathFigures, bare: PathLimits, disk: number, most
 
 /** The highest rate that was kept up with. */
 export function rateRows(steps: readonly RateStep[], fastest: PathLimits): Row[] {
-  const best = steps.findLast((step) => step.kept) ?? steps[0];
+  const best = bestOf(steps);
   if (!best) return [];
   // One core doing first all of the one, then all of the other.
   const both =
@@ -75,7 +75,7 @@ export function rateRows(steps: readonly RateStep[], fastest: PathLimits): Row[]
   return [
     {
       name: 'highest rate, every event acknowledged',
-      value: best.kept ? best.delivered : 0,
+      value: best.delivered,
       unit: 'perSecond',
       least: 150_000,
       limit: { of: 'bare socket, then bare publisher, one core', value: both },

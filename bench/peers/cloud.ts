@@ -40,9 +40,12 @@ let port = 0;
 let server: Server | undefined;
 
 async function up(): Promise<number> {
-  const broker = await Aedes.createBroker();
-  broker.on('publish', (packet, client) => {
-    if (client && (packet.topic.endsWith('/telemetry') || packet.topic.endsWith('/gap'))) take(packet.payload);
+  const broker = await Aedes.createBroker({
+    // Here a message has arrived and is not yet acknowledged: aedes acknowledges before it tells of a message.
+    authorizePublish(_client, { topic, payload }, done) {
+      if (topic.endsWith('/telemetry') || topic.endsWith('/gap')) take(payload);
+      done(null);
+    },
   });
   server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
