@@ -45,7 +45,8 @@ devices: { press-1: { profile: interop/press, connection: plc } }
       'device-profiles/interop/press.yaml': profile,
     });
     simulator = startTidegate(['simulate', `${serves}/gateway.yaml`, '--port', '0', '--json']);
-    ({ port } = JSON.parse(await simulator.line((line) => line.startsWith('{'))));
+    const { connections } = JSON.parse(await simulator.line((line) => line.startsWith('{')));
+    port = connections[0].port;
     const reads = writeSite({
       'gateway.yaml': site(`127.0.0.1:${port}`),
       'device-profiles/interop/press.yaml': profile,

@@ -41,13 +41,12 @@ test('nothing is written', async () => {
   lock.release();
 });
 
-test.skipIf(process.getuid?.() === 0)(
-  'a folder that may not be written says so (skipped as root, who may)',
-  async () => {
-    chmodSync(folder, 0o500);
-    await expect(lockData(join(folder, 'data'))).rejects.toMatchObject({ code: 'OUTBOX_OPEN' });
-  },
-);
+test('a folder that may not be written says so', async () => {
+  chmodSync(folder, 0o500);
+  // root may write anywhere but there
+  const closed = process.getuid?.() === 0 ? '/proc' : folder;
+  await expect(lockData(join(closed, 'data'))).rejects.toMatchObject({ code: 'OUTBOX_OPEN' });
+});
 
 test('a file in its place says so', async () => {
   const lock = await lockData(folder);
