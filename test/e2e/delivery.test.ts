@@ -1,7 +1,9 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { gatewaySchema } from '../../src/config/schema.js';
 import { readOutboxStatus } from '../../src/delivery/status.js';
+import { prepareUpstreams } from '../../src/delivery/upstreams.js';
 import { TestBroker } from '../support/broker.js';
-import { event, openTestUpstream, temporaryFolder } from '../support/upstream.js';
+import { event, openTestUpstream, silent, temporaryFolder } from '../support/upstream.js';
 
 interface Message {
   id: string;
@@ -171,5 +173,29 @@ describe('delivery', () => {
     expect(numbers(cloud.json('t/live'))).toEqual(range(1, 100));
     await vi.waitFor(async () => expect((await readOutboxStatus(folder))[0]).toMatchObject({ backlog: 0 }));
     await upstream.close();
+  });
+
+  test('several upstreams at once: one that is down touches no other', async () => {
+    const [near, far] = [await broker(), await broker()];
+    await far.down();
+    const folder = temporaryFolder();
+    const configs = gatewaySchema.parse({
+      gateway: 'g',
+      upstreams: { near: { url: near.url }, far: { url: far.url } },
+    }).upstreams;
+    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent });
+    upstreams.accept('far', event(0));
+    await upstreams.open();
+    for (const n of range(1, 100)) for (const id of ['near', 'far']) upstreams.accept(id, event(n));
+    await near.until(() => near.json('t/live').length === 100);
+    expect(upstreams.status().map(({ id, waiting }) => [id, waiting.live])).toEqual([
+      ['near', expect.any(Number)],
+      ['far', 101],
+    ]);
+    await upstreams.close();
+    expect((await readOutboxStatus(folder)).map(({ id, backlog }) => [id, backlog])).toEqual([
+      ['far', 101],
+      ['near', 0],
+    ]);
   });
 });
