@@ -132,6 +132,10 @@ export interface TelemetryEvent extends EventHead {
   readonly names: readonly string[];
   readonly values: readonly Value[];
   readonly flaws?: ReadonlyMap<number, Flaw>;
+  /** Which of the points are counters, by index; shared like the names. Thinning keeps their first and last values. */
+  readonly counters?: readonly number[];
+  /** Width of the buckets, in milliseconds, of which this is a smallest, largest or last value. Absent: nothing was thinned out. */
+  readonly thinned?: number;
 }
 
 /** Why events were removed before they could be delivered. */

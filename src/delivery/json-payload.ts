@@ -7,6 +7,7 @@
  * Integers beyond 2^53 are strings, since most JSON readers would round them.
  */
 import type { Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
+import { formatDuration } from '../units.js';
 import type { Entry } from './entry.js';
 
 /** The start of each member, `"name":`, kept by the identity of the names that events share. */
@@ -36,6 +37,7 @@ function telemetry(entry: Entry, event: TelemetryEvent, gateway: string): string
     comma = ',';
   }
   text += '}';
+  if (event.thinned) text += `,"thinned":"${formatDuration(event.thinned)}"`;
   return flaws ? text + flawsText('bad', names, flaws) + flawsText('uncertain', names, flaws) : text;
 }
 

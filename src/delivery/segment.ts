@@ -1,10 +1,10 @@
 /**
  * The text of a segment: many events in one row, before compression. Columns stay columns, and what events share (device,
- * topic, names of points) is written once:
+ * topic, names of points, which are counters) is written once:
  *
- * `{ "shapes": [[device, topic, [names…]]…], "events": [[shape, seq, at, [values…], flaws?]…, [-1, seq, gap]…] }`
+ * `{ "shapes": [[device, topic, [names…], counters?]…], "events": [[shape, seq, at, [values…], more?]…, [-1, seq, gap]…] }`
  *
- * A 64-bit integer is `{"int": "digits"}`; flaws are `{"index": [quality, reason]}`.
+ * A 64-bit integer is `{"int": "digits"}`. `more` holds what most events lack: `flaws` as `{"index": [quality, reason]}`, `thinned`.
  */
 import type { Event, Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
@@ -13,15 +13,23 @@ import type { NewSegment, StreamName } from './segment-file.js';
 /** Most readings in one segment: the bound on what a crash may repeat, and on what is read back at once. */
 const SEGMENT_READINGS = 50_000;
 
-type StoredValue = number | string | boolean | null | { int: string };
-type StoredFlaws = Record<string, [Flaw['quality'], string]>;
-type Shape = [device: string, topic: string, names: readonly string[]];
-type StoredEvent =
-  | [shape: number, seq: number, at: number, values: readonly StoredValue[], flaws?: StoredFlaws]
-  | [gap: -1, seq: number, event: GapEvent];
-interface StoredSegment {
+/** A value as written. */
+export type StoredValue = number | string | boolean | null | { int: string };
+/** What events of one kind share. */
+export type Shape = [device: string, topic: string, names: readonly string[], counters?: readonly number[]];
+/** What most events lack. */
+export interface More {
+  flaws?: Record<string, [Flaw['quality'], string]>;
+  thinned?: number;
+}
+/** Readings as written. */
+export type StoredReadings = [shape: number, seq: number, at: number, values: readonly StoredValue[], more?: More];
+/** A gap as written. */
+export type StoredGap = [gap: -1, seq: number, event: GapEvent];
+/** A segment as written. */
+export interface StoredSegment {
   shapes: Shape[];
-  events: StoredEvent[];
+  events: (StoredReadings | StoredGap)[];
 }
 
 /** Entries as one segment. */
@@ -64,15 +72,19 @@ export function chunked(entries: readonly Entry[]): Entry[][] {
 export function encodeSegment(entries: readonly Entry[]): string {
   const shapes: Shape[] = [];
   const known = new Map<readonly string[], { shape: number; device: string; topic: string }[]>();
-  const events = entries.map(({ seq, event }): StoredEvent => {
+  const events = entries.map(({ seq, event }): StoredReadings | StoredGap => {
     if (event.kind === 'gap') return [-1, seq, event];
-    const stored: StoredEvent = [shapeOf(event), seq, event.at, storable(event.values)];
-    if (event.flaws) stored.push(Object.fromEntries([...event.flaws].map(([i, f]) => [i, [f.quality, f.reason]])));
+    const stored: StoredReadings = [shapeOf(event), seq, event.at, storable(event.values)];
+    const { flaws, thinned } = event;
+    const more: More = {};
+    if (flaws) more.flaws = Object.fromEntries([...flaws].map(([i, f]) => [i, [f.quality, f.reason]]));
+    if (thinned) more.thinned = thinned;
+    if (flaws || thinned) stored.push(more);
     return stored;
   });
   return JSON.stringify({ shapes, events } satisfies StoredSegment);
 
-  function shapeOf({ names, device, topic }: TelemetryEvent): number {
+  function shapeOf({ names, device, topic, counters }: TelemetryEvent): number {
     let alike = known.get(names);
     if (!alike) {
       alike = [];
@@ -80,7 +92,8 @@ export function encodeSegment(entries: readonly Entry[]): string {
     }
     let found = alike.find((a) => a.device === device && a.topic === topic);
     if (!found) {
-      found = { shape: shapes.push([device, topic, names]) - 1, device, topic };
+      const shape: Shape = counters ? [device, topic, names, counters] : [device, topic, names];
+      found = { shape: shapes.push(shape) - 1, device, topic };
       alike.push(found);
     }
     return found.shape;
@@ -94,12 +107,28 @@ export function encodeSegment(entries: readonly Entry[]): string {
 export function decodeSegment(text: string, lane: Event['lane']): { seq: number; event: Event }[] {
   const { shapes, events } = JSON.parse(text) as StoredSegment;
   return events.map((stored) => {
-    if (stored[0] === -1) return { seq: stored[1], event: (stored as [-1, number, GapEvent])[2] };
-    const [shape, seq, at, values, flaws] = stored as [number, number, number, StoredValue[], StoredFlaws?];
-    const [device, topic, names] = shapes[shape] as Shape;
-    const event: TelemetryEvent = { kind: 'telemetry', device, at, lane, topic, names, values: values.map(restored) };
-    return { seq, event: flaws ? { ...event, flaws: restoredFlaws(flaws) } : event };
+    if (isGap(stored)) return { seq: stored[1], event: stored[2] };
+    const [shape, seq, at, values, { flaws, thinned } = {}] = stored;
+    const [device, topic, names, counters] = shapes[shape] as Shape;
+    const event: TelemetryEvent = {
+      kind: 'telemetry',
+      device,
+      at,
+      lane,
+      topic,
+      names,
+      values: values.map(restored),
+      ...(flaws && { flaws: restoredFlaws(flaws) }),
+      ...(counters && { counters }),
+      ...(thinned && { thinned }),
+    };
+    return { seq, event };
   });
+}
+
+/** True for a gap among stored events. */
+export function isGap(stored: StoredReadings | StoredGap): stored is StoredGap {
+  return stored[0] === -1;
 }
 
 function storable(values: readonly Value[]): readonly StoredValue[] {
@@ -112,6 +141,6 @@ function restored(value: StoredValue): Value {
   return value !== null && typeof value === 'object' ? BigInt(value.int) : value;
 }
 
-function restoredFlaws(flaws: StoredFlaws): Map<number, Flaw> {
+function restoredFlaws(flaws: NonNullable<More['flaws']>): Map<number, Flaw> {
   return new Map(Object.entries(flaws).map(([index, [quality, reason]]) => [Number(index), { quality, reason }]));
 }
