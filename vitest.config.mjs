@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['dist/test/**/*.test.js'],
-    exclude: ['dist/test/interop/**'],
+    exclude: ['dist/test/interop/**', 'dist/test/faults/**'],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: 'forks',

@@ -1,0 +1,121 @@
+/** A broker that comes and goes, an outbox folder that outlives its processes, and a judgement of all that arrived. */
+import { existsSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, vi } from 'vitest';
+import { readOutboxStatus } from '../../src/delivery/status.js';
+import { TestBroker } from '../support/broker.js';
+import { judge } from '../support/ledger.js';
+import { random } from '../support/random.js';
+import { StallProbe } from '../support/stall.js';
+import { openTestUpstream, temporaryFolder } from '../support/upstream.js';
+import { record } from './report.js';
+
+/** Decides every random moment. */
+export const SEED = Number(process.env.SEED ?? 1);
+/** Flush window of the processes that are struck, milliseconds. */
+export const FLUSH = 200;
+/** Their `in_flight`. */
+const WINDOW = 32;
+
+/** How often a fault strikes: the environment variable, or a few times. */
+export function times(name: 'KILLS' | 'CUTS', few: number): number {
+  return Number(process.env[name] ?? few);
+}
+
+export class Scene {
+  readonly draw = random(SEED);
+  /** Numbers that were accepted long enough before a strike. */
+  readonly mustArrive: number[] = [];
+  #up = true;
+  #outages = 0;
+  #strikes = 0;
+  #largest = 0;
+
+  private constructor(
+    readonly cloud: TestBroker,
+    readonly folder: string,
+    private readonly probe: StallProbe,
+  ) {}
+
+  /** @param folder where the outbox is; the folder's other files stay on the system's disk */
+  static async set(folder = temporaryFolder()): Promise<Scene> {
+    const cloud = await TestBroker.start();
+    onTestFinished(() => cloud.down());
+    const probe = await StallProbe.start(temporaryFolder());
+    onTestFinished(() => probe.stop());
+    return new Scene(cloud, folder, probe);
+  }
+
+  /** Random lifetimes are the point of these tests: here, and only here, the clock decides. */
+  async live(most: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, this.draw() * most));
+  }
+
+  /** Lets the broker come and go; about half of the time it ends up gone. */
+  async wander(): Promise<void> {
+    for (let change = Math.floor(this.draw() * 4); change > 0; change--) {
+      await this.live(400);
+      await this.brokerIs(!this.#up);
+    }
+  }
+
+  async brokerIs(up: boolean): Promise<void> {
+    if (up === this.#up) return;
+    this.#up = up;
+    if (!up) this.#outages++;
+    await (up ? this.cloud.up() : this.cloud.down());
+  }
+
+  /**
+   * Notes a strike, and which of the accepted events have to survive it.
+   * @param died when it struck; call this when the process has ended
+   * @param strict that each was on disk when it was told
+   */
+  struck(died: number, accepted: readonly { n: number; at: number }[], strict = false): void {
+    const stall = this.probe.take();
+    const due = strict ? died : died - FLUSH - 4 * stall - 100;
+    for (const { n, at } of accepted) if (at <= due) this.mustArrive.push(n);
+    this.#strikes++;
+    this.#largest = Math.max(this.#largest, largestSegment(this.folder));
+  }
+
+  /** Drains what is left, judges all that the broker ever got on topics that begin so, and reports it. */
+  async check(fault: string, topics: string): Promise<void> {
+    await this.brokerIs(true);
+    const last = await openTestUpstream(this.cloud.url, this.folder);
+    await vi.waitFor(
+      async () => expect((await readOutboxStatus(this.folder))[0]).toMatchObject({ alarm: 0, backlog: 0 }),
+      60_000,
+    );
+    await last.close();
+    const received = this.cloud.received.filter((m) => m.topic.startsWith(topics));
+    const { lost, duplicates, outOfOrder, reused } = judge(received, this.mustArrive);
+    record({
+      fault,
+      runs: this.#strikes,
+      events: this.mustArrive.length,
+      lost: lost.length,
+      told: 0,
+      duplicated: duplicates,
+      reordered: outOfOrder.length,
+    });
+    expect({ lost, outOfOrder, reused }).toEqual({ lost: [], outOfOrder: [], reused: [] });
+    // After a crash, in each of the two lanes on disk: a window and a segment. After an outage: a window.
+    expect(duplicates).toBeLessThanOrEqual(this.#strikes * 2 * (WINDOW + this.#largest) + this.#outages * WINDOW);
+  }
+}
+
+function largestSegment(folder: string): number {
+  const file = `${folder}/outbox/cloud.sqlite`;
+  if (!existsSync(file)) return 0;
+  const db = new Database(file, { readonly: true });
+  try {
+    const sizes = db.prepare<[], number>('SELECT events FROM alarm UNION ALL SELECT events FROM live').pluck().all();
+    return Math.max(0, ...sizes);
+  } catch {
+    // Struck while it was being made.
+    return 0;
+  } finally {
+    db.close();
+  }
+}

@@ -1,0 +1,43 @@
+/** A site of five devices that count, behind one connection, and one upstream: for `tidegate run`. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+
+/** What a site is made of. */
+export interface CountingSite {
+  readonly folder: string;
+  /** Port of the `CountingDevice`. */
+  readonly device: number;
+  /** Of the broker. */
+  readonly url: string;
+  /** Keys of the upstream, as in gateway.yaml. */
+  readonly upstream?: object;
+  /** How often each device is polled. */
+  readonly every?: string;
+}
+
+/** Writes gateway.yaml and its profile; gives the path. State is kept in `folder` itself. */
+export function writeCountingSite({ folder, device, url, upstream = {}, every = '20ms' }: CountingSite): string {
+  mkdirSync(`${folder}/device-profiles/test`, { recursive: true });
+  writeFileSync(
+    `${folder}/device-profiles/test/counter.yaml`,
+    `profile: test/counter
+title: Counts its readings
+source: none
+driver: modbus
+points:
+  n: { type: uint32, table: holding, address: 0, every: ${every} }
+`,
+  );
+  const units = [1, 2, 3, 4, 5];
+  // JSON is YAML.
+  const site = {
+    gateway: 'g',
+    data: '.',
+    connections: { bus: { driver: 'modbus', tcp: `127.0.0.1:${device}` } },
+    devices: Object.fromEntries(
+      units.map((unit) => [`counter-${unit}`, { profile: 'test/counter', connection: 'bus', unit }]),
+    ),
+    upstreams: { cloud: { url, version: '3.1.1', reconnect: { min: '10ms', max: '40ms' }, ...upstream } },
+  };
+  writeFileSync(`${folder}/gateway.yaml`, JSON.stringify(site, undefined, 2));
+  return `${folder}/gateway.yaml`;
+}
