@@ -10,13 +10,14 @@ import { prepareUpstreams } from './delivery/upstreams.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
 import { messageOf } from './errors.js';
 import type { Batch, Device } from './model.js';
+import { type Clock, watchClock } from './ops/clock.js';
 import { serveControl } from './ops/control.js';
 import { lockData } from './ops/lock.js';
 import { type Motion, measureRate, watchMotion } from './ops/motion.js';
 import { type DeviceState, type Poller, type PollStats, startPoller } from './polling/poller.js';
 import { compileRouter, type Router } from './routing/router.js';
 import type { Site } from './site.js';
-import { VERSION } from './version.js';
+import { RELEASED, VERSION } from './version.js';
 
 export type { UpstreamStatus } from './delivery/upstream.js';
 export type { PointSnapshot } from './devices/latest.js';
@@ -36,6 +37,8 @@ export interface Snapshot {
   readonly gateway: string;
   /** Milliseconds since 1970. */
   readonly at: number;
+  /** Whether the wall clock is known to be set. */
+  readonly clock: 'set' | 'unset';
   /** Milliseconds since the start. */
   readonly uptime: number;
   /** Over the last ten seconds. */
@@ -87,14 +90,19 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
   const rate = measureRate(() => latest.readings);
   const pollers = new Map<string, Poller>();
   const motions: Motion[] = [];
+  const clock = watchClock({ log, notBefore: RELEASED });
   const upstreams = prepareUpstreams({
     configs: deliver ? config.upstreams : {},
     gateway: config.gateway,
     folder,
     log,
+    clock,
   });
   /** What to undo when stopping, the last first. */
-  const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [['rate', () => rate.stop()]];
+  const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [
+    ['rate', () => rate.stop()],
+    ['clock', () => clock.stop()],
+  ];
 
   try {
     if (deliver) {
@@ -135,7 +143,8 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
   function startPollers(): void {
     const router = deliver ? openRouter() : undefined;
     const send = upstreams.accept;
-    const onBatch = (batch: Batch): void => {
+    const onBatch = (read: Batch): void => {
+      const batch = clock.known ? read : unsure(read, clock);
       latest.take(batch);
       router?.route(batch, send);
     };
@@ -167,6 +176,7 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
     return {
       gateway: config.gateway,
       at: Date.now(),
+      clock: clock.known ? 'set' : 'unset',
       uptime: Math.round(performance.now() - started),
       readingsPerSecond: Math.round(rate.perSecond() * 10) / 10,
       polls: sumStats([...pollers.values()].map(({ stats }) => stats)),
@@ -196,6 +206,11 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
       if (trouble !== undefined) log.error({ reason: trouble }, `stopping the ${what} failed`);
     }
   }
+}
+
+/** A batch read while the clock is unknown: its time counts on from the start, whatever the wall clock does meanwhile. */
+function unsure(batch: Batch, clock: Clock): Batch {
+  return { ...batch, at: clock.timeOf(batch.mono), clock: 'unset' };
 }
 
 /** Longest time, in milliseconds, between two polls of a connection that is well or whose devices are dead; undefined if it has nothing to read. */

@@ -101,6 +101,8 @@ export interface Batch {
   readonly at: number;
   /** Monotonic time of the reading (`performance.now()`), to correct `at` when the clock is set later. */
   readonly mono: number;
+  /** `unset` while the wall clock is not known to be set: `at` counts on from a wrong start. */
+  readonly clock?: 'unset';
   /** Shared by all batches of the same read: compare by identity, never change. */
   readonly points: readonly Point[];
   readonly values: readonly Value[];
@@ -120,6 +122,8 @@ interface EventHead {
   readonly device: string;
   /** Wall-clock time, milliseconds since 1970. */
   readonly at: number;
+  /** Present when the clock was not known to be set when this happened: its times will be corrected if that is still possible. */
+  readonly clock?: 'unset';
   readonly lane: 'alarm' | 'live';
   /** The topic, already rendered. */
   readonly topic: string;

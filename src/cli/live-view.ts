@@ -26,10 +26,11 @@ export function renderView(snapshot: Snapshot, size: ViewSize): string[] {
   return cut(lines, size.rows, 'lines').map((spans) => joinSpans(spans, size.columns, size.color));
 }
 
-function headline({ gateway, uptime, readingsPerSecond, polls, devices }: Snapshot): Span[] {
+function headline({ gateway, clock, uptime, readingsPerSecond, polls, devices }: Snapshot): Span[] {
   const online = devices.filter(({ state }) => state === 'online').length;
   return [
     [gateway, 'bold'],
+    ...(clock === 'unset' ? [['  clock not set', 'yellow'] satisfies Span] : []),
     `  ${online} of ${devices.length} devices online  ${countText(readingsPerSecond)} readings/s`,
     [`  ${countText(polls.polls)} polls  up ${spanText(uptime)}`, 'dim'],
   ];

@@ -3,7 +3,8 @@
  *
  * `{"id":"plant-7:3:1842","ts":1764312000000,"device":"meter-1","values":{"active_power":1234.5},"bad":{"frequency":"timeout"},"late":true}`
  *
- * `bad` names points without a value and why; `uncertain` points whose value is there but doubtful; `late` marks the backlog.
+ * `bad` names points without a value and why; `uncertain` points whose value is there but doubtful; `late` marks the backlog;
+ * `clock` a time that nobody vouches for.
  * Integers beyond 2^53 are strings, since most JSON readers would round them.
  */
 import type { Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
@@ -16,8 +17,9 @@ const keysOf = new WeakMap<readonly string[], readonly string[]>();
 /** Encodes an entry for a gateway. */
 export function encodeJson(entry: Entry, gateway: string): string {
   const { event } = entry;
+  const clock = event.clock ? ',"clock":"unset"' : '';
   const late = entry.late ? ',"late":true}' : '}';
-  return (event.kind === 'gap' ? gap(entry, event, gateway) : telemetry(entry, event, gateway)) + late;
+  return (event.kind === 'gap' ? gap(entry, event, gateway) : telemetry(entry, event, gateway)) + clock + late;
 }
 
 /** The id of an event: gateway, epoch, sequence. Unique for ever within its upstream; a gap takes the number of the last event it stands for. */

@@ -5,6 +5,8 @@
 import type { Logger } from 'pino';
 import type { BufferConfig } from '../config/schema.js';
 import type { Event, GapCause, GapEvent } from '../model.js';
+import type { Clock } from '../ops/clock.js';
+import { corrected } from './correction.js';
 import { type Entry, readingsOf } from './entry.js';
 import { chunked, pack } from './segment.js';
 import { STREAMS, type StreamName } from './segment-file.js';
@@ -23,6 +25,7 @@ export interface OutboxOptions {
   /** Topic of gap events. */
   readonly gapTopic: string;
   readonly log: Logger;
+  readonly clock: Clock;
   /** Called when there may be something to send. */
   ready(): void;
 }
@@ -46,7 +49,7 @@ export class Outbox {
   #queued: Promise<void> | undefined;
   #failing = false;
   #retryAt = 0;
-  #rejection: { count: number; from: number; to: number } | undefined;
+  #rejection: { count: number; from: number; to: number; clock: Event['clock'] } | undefined;
   readonly #options: OutboxOptions;
 
   constructor(options: OutboxOptions) {
@@ -57,6 +60,10 @@ export class Outbox {
       new Stream({ name, file, extent: file[name], ahead, gapTopic, ready, failed });
     this.#streams = { alarm: open('alarm'), live: open('live') };
     this.bytesOnDisk = file.bytes;
+    options.clock.onKnown((correction) => {
+      this.#reportRejections();
+      for (const name of STREAMS) this.#streams[name].correct(correction);
+    });
     this.#ticker = setInterval(() => this.#tick(), Math.max(10, config.flush / 4));
     this.#ticker.unref();
   }
@@ -66,7 +73,13 @@ export class Outbox {
    * @returns in strict mode a promise that resolves when the event is on disk; it never rejects
    */
   accept(event: Event): Promise<void> | undefined {
+    const { clock } = this.#options;
     if (event.kind !== 'gap') this.counters.accepted++;
+    // It may have waited for this outbox to open, and the clock was set meanwhile.
+    return this.#take(clock.known ? corrected(event, clock.correction) : event);
+  }
+
+  #take(event: Event): Promise<void> | undefined {
     const born = performance.now();
     const entry: Entry = {
       epoch: this.#options.file.epoch,
@@ -112,8 +125,10 @@ export class Outbox {
     this.#streamOf(entry).settle(entry);
     if (event.kind === 'gap') return;
     this.counters.rejected++;
-    const { count, from, to } = this.#rejection ?? { count: 0, from: event.at, to: event.at };
-    this.#rejection = { count: count + 1, from: Math.min(from, event.at), to: Math.max(to, event.at) };
+    const { at, clock } = event;
+    if (this.#rejection?.clock !== clock) this.#reportRejections();
+    const { count, from, to } = this.#rejection ?? { count: 0, from: at, to: at };
+    this.#rejection = { count: count + 1, from: Math.min(from, at), to: Math.max(to, at), clock };
   }
 
   /** The upstream asks to try again later. */
@@ -236,7 +251,7 @@ export class Outbox {
 
   #reportRejections(): void {
     if (!this.#rejection) return;
-    const { from, to, count } = this.#rejection;
+    const { from, to, count, clock } = this.#rejection;
     this.#rejection = undefined;
     const gap: GapEvent = {
       kind: 'gap',
@@ -248,8 +263,9 @@ export class Outbox {
       count,
       from,
       to,
+      ...(clock && { clock }),
     };
-    this.accept(gap);
+    this.#take(gap);
   }
 
   #failed(error: Error): void {

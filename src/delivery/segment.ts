@@ -4,7 +4,8 @@
  *
  * `{ "shapes": [[device, topic, [names…], counters?]…], "events": [[shape, seq, at, [values…], more?]…, [-1, seq, gap]…] }`
  *
- * A 64-bit integer is `{"int": "digits"}`. `more` holds what most events lack: `flaws` as `{"index": [quality, reason]}`, `thinned`.
+ * A 64-bit integer is `{"int": "digits"}`. `more` holds what most events lack: `flaws` as `{"index": [quality, reason]}`, `thinned`,
+ * `clock`.
  */
 import type { Event, Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
@@ -21,6 +22,7 @@ export type Shape = [device: string, topic: string, names: readonly string[], co
 export interface More {
   flaws?: Record<string, [Flaw['quality'], string]>;
   thinned?: number;
+  clock?: 'unset';
 }
 /** Readings as written. */
 export type StoredReadings = [shape: number, seq: number, at: number, values: readonly StoredValue[], more?: More];
@@ -75,11 +77,12 @@ export function encodeSegment(entries: readonly Entry[]): string {
   const events = entries.map(({ seq, event }): StoredReadings | StoredGap => {
     if (event.kind === 'gap') return [-1, seq, event];
     const stored: StoredReadings = [shapeOf(event), seq, event.at, storable(event.values)];
-    const { flaws, thinned } = event;
+    const { flaws, thinned, clock } = event;
     const more: More = {};
     if (flaws) more.flaws = Object.fromEntries([...flaws].map(([i, f]) => [i, [f.quality, f.reason]]));
     if (thinned) more.thinned = thinned;
-    if (flaws || thinned) stored.push(more);
+    if (clock) more.clock = clock;
+    if (flaws || thinned || clock) stored.push(more);
     return stored;
   });
   return JSON.stringify({ shapes, events } satisfies StoredSegment);
@@ -108,7 +111,7 @@ export function decodeSegment(text: string, lane: Event['lane']): { seq: number;
   const { shapes, events } = JSON.parse(text) as StoredSegment;
   return events.map((stored) => {
     if (isGap(stored)) return { seq: stored[1], event: stored[2] };
-    const [shape, seq, at, values, { flaws, thinned } = {}] = stored;
+    const [shape, seq, at, values, { flaws, thinned, clock } = {}] = stored;
     const [device, topic, names, counters] = shapes[shape] as Shape;
     const event: TelemetryEvent = {
       kind: 'telemetry',
@@ -121,6 +124,7 @@ export function decodeSegment(text: string, lane: Event['lane']): { seq: number;
       ...(flaws && { flaws: restoredFlaws(flaws) }),
       ...(counters && { counters }),
       ...(thinned && { thinned }),
+      ...(clock && { clock }),
     };
     return { seq, event };
   });

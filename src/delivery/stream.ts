@@ -3,7 +3,8 @@
  * window made them a segment. A segment that grows too old to be live is released: it stays on disk only, and comes back, oldest
  * first, through `stored`.
  */
-import type { GapCause, GapEvent } from '../model.js';
+import type { Event, GapCause, GapEvent } from '../model.js';
+import { corrected } from './correction.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
 import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
@@ -36,6 +37,8 @@ export class Stream {
   /** Of released rows: the events that were settled before. */
   readonly #settled = new Map<number, Set<number>>();
   readonly #removal: Removal;
+  /** What to add to the times of this start that were taken before the clock was set, once that is known. */
+  #correction: number | undefined;
   /** True while the disk refuses: nothing waits for it then. */
   diskFails = false;
   readonly #options: StreamOptions;
@@ -93,6 +96,16 @@ export class Stream {
     if (!segment) return;
     segment.done.push(entry.seq);
     if (--segment.open === 0) this.#removal.add(segment.id);
+  }
+
+  /**
+   * The clock was set: what of this start is marked `unset` gets its true time, here at once and on disk when it is read back.
+   * Messages on their way are not changed.
+   */
+  correct(correction: number): void {
+    this.#correction = correction;
+    for (const queue of [this.fresh, this.stored])
+      for (const entry of queue) entry.event = this.#timed(entry.event, entry.epoch);
   }
 
   /** After a lost connection: all that was sent waits again. */
@@ -232,13 +245,19 @@ export class Stream {
     const settled = this.#settled.get(row.id);
     this.#settled.delete(row.id);
     const segment: Segment = { id: row.id, open: 0, done: settled ? [...settled] : [] };
-    for (const { seq, event } of this.#eventsOf(row)) {
+    for (const { seq, event: told } of this.#eventsOf(row)) {
       if (settled?.has(seq)) continue;
+      const event = this.#timed(told, row.epoch);
       this.stored.push({ epoch: row.epoch, seq, event, born: 0, late: true, state: 'waiting', saving: false, segment });
       segment.open++;
     }
     this.onDisk = Math.max(0, this.onDisk - segment.open);
     if (segment.open === 0) this.#removal.add(segment.id);
+  }
+
+  #timed(event: Event, epoch: number): Event {
+    if (this.#correction === undefined || epoch !== this.#options.file.epoch) return event;
+    return corrected(event, this.#correction);
   }
 
   #eventsOf(row: StoredRow): { seq: number; event: Entry['event'] }[] {
@@ -268,5 +287,6 @@ function merged(gap: GapEvent | undefined, event: Entry['event'], topic: string)
     count: (gap?.count ?? 0) + count,
     from: Math.min(gap?.from ?? from, from),
     to: Math.max(gap?.to ?? to, to),
+    ...(event.clock && { clock: event.clock }),
   };
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { Event } from '../model.js';
+import type { Clock } from '../ops/clock.js';
 import { Forwarder } from './forwarder.js';
 import { encodeJson } from './json-payload.js';
 import { MqttSink } from './mqtt-sink.js';
@@ -23,6 +24,7 @@ export interface UpstreamOptions {
   readonly folder: string;
   readonly store: Store;
   readonly log: Logger;
+  readonly clock: Clock;
 }
 
 /** How an upstream fares. Counts are events since the start. */
@@ -71,6 +73,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
     window: config.in_flight,
     gapTopic: topic(config.gap_topic),
     log,
+    clock: options.clock,
     ready,
   });
   const forwarder = new Forwarder(outbox, sink, (entry) => encodeJson(entry, gateway), log, config.ack_timeout);

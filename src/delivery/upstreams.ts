@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { Event } from '../model.js';
+import type { Clock } from '../ops/clock.js';
 import type { Store } from './store.js';
 import type { Upstream, UpstreamStatus } from './upstream.js';
 
@@ -13,6 +14,7 @@ export interface UpstreamsOptions {
   /** The data folder. */
   readonly folder: string;
   readonly log: Logger;
+  readonly clock: Clock;
 }
 
 /** The upstreams of a gateway, as one. */
@@ -36,10 +38,10 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
   let store: Store | undefined;
 
   async function openOne(id: string, config: UpstreamConfig, shared: Store): Promise<void> {
-    const { gateway, folder } = options;
+    const { gateway, folder, clock } = options;
     const { openUpstream } = await import('./upstream.js');
     const log = options.log.child({ upstream: id });
-    const upstream = await openUpstream({ id, config, gateway, folder, store: shared, log });
+    const upstream = await openUpstream({ id, config, gateway, folder, store: shared, log, clock });
     for (const event of waiting.get(id) ?? []) upstream.accept(event);
     waiting.delete(id);
     opened.set(id, upstream);

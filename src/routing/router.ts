@@ -101,7 +101,7 @@ export function compileRouter(options: RouterOptions): Router {
       }
       for (const exit of plan.exits) {
         const event = exit.take(batch);
-        if (event) send(exit.destination.upstream, event);
+        if (event) send(exit.destination.upstream, batch.clock ? { ...event, clock: batch.clock } : event);
       }
     },
   };

@@ -3,6 +3,7 @@ import { gatewaySchema } from '../../src/config/schema.js';
 import { readOutboxStatus } from '../../src/delivery/status.js';
 import { prepareUpstreams } from '../../src/delivery/upstreams.js';
 import { TestBroker } from '../support/broker.js';
+import { setClock } from '../support/clock.js';
 import { event, openTestUpstream, silent, temporaryFolder } from '../support/upstream.js';
 
 interface Message {
@@ -183,7 +184,7 @@ describe('delivery', () => {
       gateway: 'g',
       upstreams: { near: { url: near.url }, far: { url: far.url } },
     }).upstreams;
-    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent });
+    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent, clock: setClock });
     upstreams.accept('far', event(0));
     await upstreams.open();
     for (const n of range(1, 100)) for (const id of ['near', 'far']) upstreams.accept(id, event(n));

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { gatewaySchema } from '../../src/config/schema.js';
 import { openStore } from '../../src/delivery/store.js';
 import { openUpstream } from '../../src/delivery/upstream.js';
+import { setClock } from './clock.js';
 
 const [, , url = '', folder = '', buffer = '{}', first = '1'] = process.argv;
 const { upstreams } = gatewaySchema.parse({
@@ -13,7 +14,8 @@ const { upstreams } = gatewaySchema.parse({
 const config = upstreams.cloud;
 if (!config) throw new Error('the schema lost the upstream');
 const log = pino({ level: 'silent' });
-const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store: openStore(), log });
+const store = openStore();
+const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log, clock: setClock });
 
 let n = Number(first);
 const names = ['n'];

@@ -8,6 +8,8 @@ import { gatewaySchema } from '../../src/config/schema.js';
 import { openStore } from '../../src/delivery/store.js';
 import { openUpstream, type Upstream } from '../../src/delivery/upstream.js';
 import type { Event, TelemetryEvent } from '../../src/model.js';
+import type { Clock } from '../../src/ops/clock.js';
+import { setClock } from './clock.js';
 
 export const silent = pino({ level: 'silent' });
 const NAMES = ['n', 'state'];
@@ -20,7 +22,12 @@ export function temporaryFolder(): string {
 }
 
 /** Opens an upstream as the gateway does. Keys of `settings` are those of gateway.yaml. */
-export async function openTestUpstream(url: string, folder: string, settings: object = {}): Promise<Upstream> {
+export async function openTestUpstream(
+  url: string,
+  folder: string,
+  settings: object = {},
+  clock: Clock = setClock,
+): Promise<Upstream> {
   const { upstreams } = gatewaySchema.parse({
     gateway: 'g',
     upstreams: { cloud: { url, reconnect: { min: '20ms', max: '50ms' }, ...settings } },
@@ -28,7 +35,7 @@ export async function openTestUpstream(url: string, folder: string, settings: ob
   const config = upstreams.cloud;
   if (!config) throw new Error('the schema lost the upstream');
   const store = openStore();
-  const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log: silent });
+  const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log: silent, clock });
   return {
     ...upstream,
     async close() {

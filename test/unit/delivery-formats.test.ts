@@ -49,6 +49,12 @@ describe('the JSON payload', () => {
     });
   });
 
+  test('marks a time that nobody vouches for', () => {
+    const event: TelemetryEvent = { ...telemetry({ a: 1 }), clock: 'unset' };
+    expect(encodeJson(entry(event, 1, true), 'g')).toMatch(/"values":{"a":1},"clock":"unset","late":true}$/);
+    expect(encodeJson(entry({ ...gap, clock: 'unset' }), 'g')).toMatch(/},"clock":"unset"}$/);
+  });
+
   test('keeps every digit of 64-bit integers', () => {
     const text = encodeJson(
       entry(telemetry({ a: 9007199254740991n, b: 9007199254740993n, c: -1n, d: 2n ** 64n - 1n })),
@@ -80,6 +86,7 @@ describe('a segment', () => {
       shared,
       { ...shared, at: 5, values: [-0.5, 'y'] },
       { ...shared, device: 'meter-2', topic: 'u' },
+      { ...shared, clock: 'unset' },
       telemetry({ a: 2n ** 63n, c: null, d: false }, [[1, flaw]]),
       gap,
     ];

@@ -39,6 +39,7 @@ const upstream = (more: Partial<UpstreamStatus> = {}): UpstreamStatus => ({
 const snapshot = (devices: DeviceSnapshot[], upstreams = [upstream()]): Snapshot => ({
   gateway: 'plant-7',
   at: NOW,
+  clock: 'set',
   uptime: 90_000,
   readingsPerSecond: 1234.4,
   polls: { polls: 100, readings: 1_000, overruns: 0, failures: 0, reconnects: 0, attempts: 1 },
@@ -50,6 +51,11 @@ const draw = (shown: Snapshot, columns = 80, rows = 24) => renderView(shown, { c
 const many = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 describe('what is shown', () => {
+  test('a clock that is not set is named', () => {
+    expect(draw({ ...snapshot([]), clock: 'unset' })[0]).toMatch(/^plant-7 {2}clock not set {2}/);
+    expect(draw(snapshot([]))[0]).not.toContain('clock');
+  });
+
   test('gateway, links and devices with values, units and quality', () => {
     const points = [
       point('voltage'),
