@@ -82,6 +82,8 @@ export class Volume {
   /** Takes back what `fill` took. */
   free(): void {
     rmSync(join(this.folder, 'ballast'));
+    // Until then an ext4 does not give the blocks to others.
+    run('sync', '-f', this.folder);
   }
 }
 

@@ -1,0 +1,110 @@
+/** The disk under a running gateway fills up, fails or dies: polling and live delivery go on, and what is lost is told. */
+import { describe, expect, test } from 'vitest';
+import { type Judgement, Plant } from './plant.js';
+import { record } from './report.js';
+import { noTracer, sabotage } from './tracer.js';
+import { noVolumes, Volume } from './volume.js';
+
+const BUFFER = { flush: '100ms', live_for: '300ms' };
+
+/** Strikes; gives what ends it. */
+type Strike = (plant: Plant, volume: Volume) => Promise<() => Promise<void> | void>;
+
+const PASSING: [string, Strike][] = [
+  [
+    'is full',
+    async (_, volume) => {
+      volume.fill();
+      return () => volume.free();
+    },
+  ],
+  ['cannot sync (EIO)', (plant) => sabotage(plant.pid, 'fsync,fdatasync', 'error=EIO')],
+  ['cannot be written (EIO)', (plant) => sabotage(plant.pid, 'pwrite64,fsync,fdatasync', 'error=EIO')],
+  ['is read-only (EROFS)', (plant) => sabotage(plant.pid, 'pwrite64,ftruncate,fsync,fdatasync', 'error=EROFS')],
+];
+
+const LASTING: [string, (volume: Volume) => void][] = [
+  ['dies', (volume) => volume.cut()],
+  ['turns read-only', (volume) => volume.break()],
+];
+
+const why = noVolumes('ext4') ?? noTracer();
+
+describe.skipIf(why)(`a disk${why ? `: ${why}` : ''}`, { timeout: 120_000 }, () => {
+  test.each(PASSING)('that %s for a while: losses are told, and writing resumes by itself', async (name, strike) => {
+    const volume = Volume.make('ext4', 16);
+    const plant = await Plant.set({ outbox: volume.folder, upstream: { buffer: { ...BUFFER, memory: '200kB' } } });
+    plant.start();
+    await plant.arrives();
+    await plant.cloud.down();
+    await plant.upstream(({ waiting }) => waiting.backlog > 0, 'a backlog on disk');
+
+    const end = await strike(plant, volume);
+    await plant.upstream(({ dropped }) => dropped > 0, 'memory is full');
+    await plant.polled(250);
+    await plant.cloud.up();
+    await plant.arrives();
+    await plant.polled(100);
+    await end();
+
+    // The disk is tried again every two seconds; that many polls take longer.
+    await plant.polled(600);
+    await plant.drained();
+    await plant.cloud.down();
+    await plant.upstream(({ waiting }) => waiting.backlog > 0, 'a backlog on disk again');
+    await plant.cloud.up();
+    const last = await settled(plant);
+    const { accepted, acknowledged, dropped, rejected, waiting } = await plant.drained();
+    expect(acknowledged + dropped + rejected + waiting.live).toBe(accepted);
+    expect(await plant.stop()).toBe(0);
+    const judgement = plant.judge(last);
+    report(`disk ${name}`, judgement);
+    expect(judgement).toMatchObject({ outOfOrder: [], reused: [] });
+    expect(judgement.told).toBe(judgement.lost.length);
+    // One, and while that one is already on its way perhaps a second.
+    expect(new Set(judgement.gaps.map(({ cause }) => cause))).toEqual(new Set(['memory']));
+    expect(judgement.gaps.length).toBeLessThanOrEqual(3);
+  });
+
+  test.each(LASTING)(
+    'that %s for good: live data goes on, and what it held comes after it is mounted again',
+    async (name, strike) => {
+      const volume = Volume.make('ext4');
+      const plant = await Plant.set({ outbox: volume.folder, upstream: { buffer: BUFFER } });
+      plant.start();
+      await plant.arrives();
+      await plant.cloud.down();
+      await plant.upstream(({ waiting }) => waiting.backlog > 100, 'a backlog on disk');
+      strike(volume);
+      await plant.polled(250);
+      await plant.cloud.up();
+      await plant.arrives();
+      await plant.polled(250);
+      await plant.arrives();
+      expect(await plant.stop()).toBe(0);
+
+      volume.unmount();
+      volume.mount();
+      plant.start();
+      await plant.arrives();
+      const last = await settled(plant);
+      expect(await plant.stop()).toBe(0);
+      const judgement = plant.judge(last);
+      report(`disk ${name}`, judgement);
+      expect(judgement).toMatchObject({ lost: [], outOfOrder: [], reused: [], gaps: [] });
+    },
+  );
+});
+
+/** Resolves when all has arrived that can; gives the last number for which that holds. */
+async function settled(plant: Plant): Promise<number> {
+  const { length } = plant.device.shown;
+  await plant.arrives();
+  await plant.drained();
+  return length;
+}
+
+function report(fault: string, { events, lost, told, duplicates, outOfOrder }: Judgement): void {
+  const silently = Math.max(0, lost.length - told);
+  record({ fault, runs: 1, events, lost: silently, told, duplicated: duplicates, reordered: outOfOrder.length });
+}
