@@ -1,17 +1,18 @@
 /**
  * `npm run bench`: what Tidegate costs, beside what the machine takes at least for the same work.
  *
- * Options: `--smoke` (seconds, for CI: that all runs, and what must hold on any machine) · `--json` · `--folder PATH` (a folder on
- * the disk to measure; the system's folder for temporary files otherwise). Ends with 1 when something exact does not hold.
+ * Options: `--smoke` (seconds, for CI: that all runs, and what must hold on any machine) · `--json` · `--update` (writes the table
+ * into docs/performance.md) · `--folder PATH` (a folder on the disk to measure; the system's folder for temporary files
+ * otherwise). Ends with 1 when something exact does not hold.
  */
-import { statfsSync } from 'node:fs';
+import { readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { drainBacklog } from './backlog.js';
 import type { Load } from './gateway.js';
 import { findHighestRate } from './highest-rate.js';
 import { bareDatabase, barePublisher, bareSocket } from './limits.js';
-import { jsonOf, type Row, tableOf, verdictOf } from './report.js';
+import { jsonOf, markdownOf, type Row, tableOf, verdictOf } from './report.js';
 import { backlogRows, pathRows, rateRows, startRows } from './rows.js';
 import { type Pace, Scene } from './scene.js';
 import { measureStart } from './start.js';
@@ -22,28 +23,40 @@ const SMOKE: Pace = { warmup: 500, window: 800, windows: 2, outage: 2_000, start
 
 const TMPFS = 0x01021994;
 
+const DOCUMENT = new URL('../../docs/performance.md', import.meta.url);
+const FIGURES = /(?<=<!-- figures -->\n).*(?=\n<!-- end of figures -->)/s;
+
 const { values: options } = parseArgs({
-  options: { smoke: { type: 'boolean' }, json: { type: 'boolean' }, folder: { type: 'string', default: tmpdir() } },
+  options: {
+    smoke: { type: 'boolean' },
+    json: { type: 'boolean' },
+    update: { type: 'boolean' },
+    folder: { type: 'string', default: tmpdir() },
+  },
 });
+const hasDisk = statfsSync(options.folder).type !== TMPFS;
+if (!hasDisk) process.stderr.write(`${options.folder} is in memory: bytes written are not measured (see --folder)\n`);
 const scene = await Scene.open(options.smoke ? SMOKE : FULL, options.folder);
 try {
-  const hasDisk = statfsSync(options.folder).type !== TMPFS;
-  const rows = (await measureAll()).map((row) =>
-    row.unit === 'bytes' && !hasDisk ? { ...row, value: Number.NaN } : row,
-  );
-  const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
-  if (!hasDisk)
-    process.stderr.write(`${options.folder} is in memory: bytes written are not measured there (--folder)\n`);
-  process.stdout.write(
-    options.json
-      ? `${JSON.stringify({ machine, hasDisk, rows: jsonOf(rows) }, null, 2)}\n`
-      : `${machine}\n\n${tableOf(rows)}`,
-  );
+  report((await measureAll()).map((row) => (row.unit === 'bytes' && !hasDisk ? { ...row, value: Number.NaN } : row)));
+} finally {
+  await scene.close();
+}
+
+function report(rows: readonly Row[]): void {
+  const machine = `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown processor'}, Node ${process.version}`;
+  if (options.json) process.stdout.write(`${JSON.stringify({ machine, rows: jsonOf(rows) }, null, 2)}\n`);
+  else process.stdout.write(`${machine}\n\n${tableOf(rows)}`);
+  if (options.update) {
+    const figures = `${new Date().toISOString().slice(0, 10)}, ${machine}:\n\n${markdownOf(rows)}`;
+    writeFileSync(
+      DOCUMENT,
+      readFileSync(DOCUMENT, 'utf8').replace(FIGURES, () => figures),
+    );
+  }
   const broken = rows.filter((row) => row.exact && verdictOf(row) === 'missed');
   for (const { name } of broken) process.stderr.write(`does not hold: ${name}\n`);
   process.exitCode = broken.length > 0 ? 1 : 0;
-} finally {
-  await scene.close();
 }
 
 async function measureAll(): Promise<Row[]> {

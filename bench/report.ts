@@ -32,29 +32,31 @@ export function ratioOf({ value, limit }: Row): number | undefined {
 
 /** The rows as a table for people. */
 export function tableOf(rows: readonly Row[]): string {
-  const cells = [
-    ['', 'measured', 'must be', '', 'physical limit', 'ratio'],
-    ...rows.map((row) => [
-      row.name,
-      show(row.value, row.unit),
-      row.most !== undefined
-        ? `≤ ${show(row.most, row.unit)}`
-        : row.least !== undefined
-          ? `≥ ${show(row.least, row.unit)}`
-          : '',
-      verdictOf(row),
-      row.limit ? `${show(row.limit.value, row.unit)} ${row.limit.of}` : '',
-      ratioOf(row)?.toFixed(2) ?? '',
-    ]),
+  const cells = cellsOf(rows);
+  const widths = HEAD.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0)));
+  const pad = (text: string, column: number): string =>
+    column === 1 || column === 2 ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0);
+  return `${cells.map((line) => line.map(pad).join('  ').trimEnd()).join('\n')}\n`;
+}
+
+/** The rows as a table for a document. */
+export function markdownOf(rows: readonly Row[]): string {
+  const [head, ...lines] = cellsOf(rows).map((line) => `| ${line.join(' | ')} |`);
+  return [head, '|---|--:|--:|---|---|--:|', ...lines].join('\n');
+}
+
+const HEAD = ['', 'measured', 'must be', '', 'physical limit', 'ratio'];
+
+function cellsOf(rows: readonly Row[]): string[][] {
+  return [
+    HEAD,
+    ...rows.map((row) => {
+      const { name, value, unit, most, least, limit } = row;
+      const bound = most !== undefined ? `≤ ${show(most, unit)}` : least !== undefined ? `≥ ${show(least, unit)}` : '';
+      const beside = limit ? `${show(limit.value, unit)} ${limit.of}` : '';
+      return [name, show(value, unit), bound, verdictOf(row), beside, ratioOf(row)?.toFixed(2) ?? ''];
+    }),
   ];
-  const widths = cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? [];
-  const lines = cells.map((line) =>
-    line
-      .map((cell, i) => (i === 0 || i >= 3 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `${lines.join('\n')}\n`;
 }
 
 /** The rows for programs. */
