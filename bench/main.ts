@@ -18,8 +18,8 @@ import { type Pace, Scene } from './scene.js';
 import { measureStart } from './start.js';
 import { measurePath } from './whole-path.js';
 
-const FULL: Pace = { warmup: 3_000, window: 3_000, windows: 3, outage: 12_000, starts: 7 };
-const SMOKE: Pace = { warmup: 500, window: 800, windows: 2, outage: 2_000, starts: 1 };
+const FULL: Pace = { warmup: 3_000, warmupMessages: 3_000, window: 3_000, windows: 3, outage: 12_000, starts: 7 };
+const SMOKE: Pace = { warmup: 500, warmupMessages: 100, window: 800, windows: 2, outage: 2_000, starts: 1 };
 
 const TMPFS = 0x01021994;
 

@@ -11,6 +11,8 @@ import { type Usage, usageOf } from './usage.js';
 /** How long each part takes, milliseconds, and how often it is repeated. */
 export interface Pace {
   readonly warmup: number;
+  /** Messages of a warm-up at a steady load: Node compiles by how often code has run, not by how long. */
+  readonly warmupMessages: number;
   readonly window: number;
   readonly windows: number;
   /** How long the cloud is away while a backlog grows. */

@@ -26,14 +26,13 @@ type Window = readonly [from: Look, to: Look];
 
 /** Runs one load: online, then with the cloud away, then until all that waited has arrived. */
 export async function measurePath(scene: Scene, load: Load): Promise<PathFigures> {
-  const { warmup, outage } = scene.pace;
+  const { warmup, warmupMessages } = scene.pace;
   const gateway = await scene.start(load);
-  await scene.until(gateway, 'the first reading delivered', ({ cloud }) => cloud.readings > 0, 20_000);
-  await sleep(warmup);
+  await scene.until(gateway, 'warm-up', ({ cloud }) => cloud.messages >= warmupMessages);
   const online = await scene.watch(gateway);
 
   await scene.cloud.ask('down');
-  await sleep(Math.min(warmup, outage));
+  await sleep(warmup);
   const offline = await scene.watch(gateway);
   await scene.cloud.ask('up');
   // One poll of each device may be on its way at any time.
