@@ -29,7 +29,7 @@ export const readingsPerSecond = ({ devices, every }: Load): number => (devices 
 
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
 /** Node's flags, as the first line of the command asks for them. */
-const FLAGS = /^#!.*\bnode (.*)/.exec(readFileSync(MAIN, 'utf8'))?.[1]?.split(' ') ?? [];
+export const FLAGS: readonly string[] = /^#!.*\bnode (.*)/.exec(readFileSync(MAIN, 'utf8'))?.[1]?.split(' ') ?? [];
 
 /** A running gateway. */
 export class Gateway {

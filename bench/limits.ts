@@ -1,13 +1,17 @@
 /** What the bare wire, the bare publisher and the bare database take on the same machine in the same run. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CONNECTIONS, type Load, REGISTERS } from './gateway.js';
-import type { SocketLoad } from './limits/modbus-socket.js';
+import { CONNECTIONS, FLAGS, type Load, REGISTERS } from './gateway.js';
 import type { PublisherLoad } from './limits/mqtt-publisher.js';
+import type { RelayLoad } from './limits/relay.js';
 import type { SegmentLoad } from './limits/sqlite-segments.js';
+import type { WireLoad } from './limits/wire.js';
 import { Peer } from './peer.js';
 import type { Scene } from './scene.js';
 import { coreShare, median, usageOf } from './usage.js';
+
+/** Messages in flight, as many as a gateway has by default. */
+const WINDOW = 32;
 
 /** One bare program: readings per second, and the share of one core that it took. */
 export interface LimitFigures {
@@ -18,15 +22,22 @@ export interface LimitFigures {
 }
 
 /** A bare socket; `every` 0 is as fast as it goes. */
-export async function bareSocket(scene: Scene, { devices, every }: Load): Promise<LimitFigures> {
-  const load: SocketLoad = { port: scene.fieldPort, connections: CONNECTIONS, devices, registers: REGISTERS, every };
-  return measure(scene, './limits/modbus-socket.js', load, 'values', 1);
+export function bareSocket(scene: Scene, { devices, every }: Load): Promise<LimitFigures> {
+  const load: WireLoad = { port: scene.fieldPort, connections: CONNECTIONS, devices, registers: REGISTERS };
+  return measure(scene, './limits/modbus-socket.js', load, every, 1);
 }
 
-/** A bare publisher of messages of `size` bytes that hold 100 readings each; 0 per second is as fast as it goes. */
-export async function barePublisher(scene: Scene, size: number, readingsPerSecond: number): Promise<LimitFigures> {
-  const load: PublisherLoad = { port: scene.cloudPort, size, window: 32, perSecond: readingsPerSecond / REGISTERS };
-  return measure(scene, './limits/mqtt-publisher.js', load, 'acknowledged', REGISTERS);
+/** A bare publisher of messages of `size` bytes that stand for 100 readings each, as fast as it goes. */
+export function barePublisher(scene: Scene, size: number): Promise<LimitFigures> {
+  const load: PublisherLoad = { port: scene.cloudPort, size, window: WINDOW };
+  return measure(scene, './limits/mqtt-publisher.js', load, 0, REGISTERS);
+}
+
+/** Both in one process: for each reply one message of `size` bytes. */
+export function bareRelay(scene: Scene, { devices, every }: Load, size: number): Promise<LimitFigures> {
+  const wires: WireLoad = { port: scene.fieldPort, connections: CONNECTIONS, devices, registers: REGISTERS };
+  const load: RelayLoad = { ...wires, cloudPort: scene.cloudPort, size, window: WINDOW };
+  return measure(scene, './limits/relay.js', load, every, 1);
 }
 
 /** SQLite alone; also the bytes written to disk for each reading. */
@@ -56,16 +67,21 @@ export async function bareDatabase(
   };
 }
 
-async function measure(scene: Scene, file: string, load: unknown, count: string, worth: number): Promise<LimitFigures> {
-  const peer = Peer.start(file);
-  await peer.ask('start', load);
-  await sleep(scene.pace.warmup / 2);
+/** `worth`: readings for each one that the program counts. It warms up at full speed, so that it is compiled as well as the gateway is. */
+async function measure(scene: Scene, file: string, load: unknown, pace: number, worth: number): Promise<LimitFigures> {
+  const { warmup, warmupMessages, window, windows } = scene.pace;
+  const peer = Peer.start(file, FLAGS);
+  await peer.ask('open', load);
+  await peer.ask('pace', 0);
+  while ((await peer.ask<number>('count')) * worth < warmupMessages * REGISTERS) await sleep(20);
+  await peer.ask('pace', pace);
+  await sleep(warmup / 2);
   const rates: number[] = [];
   const shares: number[] = [];
-  for (let i = 0; i < scene.pace.windows; i++) {
-    const [usage, at, before] = [usageOf(peer.pid), performance.now(), await peer.ask<number>(count)];
-    await sleep(scene.pace.window / 2);
-    const after = await peer.ask<number>(count);
+  for (let i = 0; i < windows; i++) {
+    const [usage, at, before] = [usageOf(peer.pid), performance.now(), await peer.ask<number>('count')];
+    await sleep(window / 2);
+    const after = await peer.ask<number>('count');
     rates.push(((after - before) * worth * 1000) / (performance.now() - at));
     shares.push(coreShare(usage, usageOf(peer.pid)));
   }

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { drainBacklog } from './backlog.js';
 import type { Load } from './gateway.js';
 import { findHighestRate } from './highest-rate.js';
-import { bareDatabase, barePublisher, bareSocket } from './limits.js';
+import { bareDatabase, barePublisher, bareRelay, bareSocket } from './limits.js';
 import { jsonOf, markdownOf, type Row, tableOf, verdictOf } from './report.js';
 import { backlogRows, pathRows, rateRows, startRows } from './rows.js';
 import { type Pace, Scene } from './scene.js';
@@ -24,7 +24,7 @@ const SMOKE: Pace = { warmup: 500, warmupMessages: 100, window: 800, windows: 2,
 const TMPFS = 0x01021994;
 
 const DOCUMENT = new URL('../../docs/performance.md', import.meta.url);
-const FIGURES = /(?<=<!-- figures -->\n).*(?=\n<!-- end of figures -->)/s;
+const FIGURES = /(?<=<!-- figures -->\n).*(?=<!-- end of figures -->)/s;
 
 const { values: options } = parseArgs({
   options: {
@@ -48,7 +48,7 @@ function report(rows: readonly Row[]): void {
   if (options.json) process.stdout.write(`${JSON.stringify({ machine, rows: jsonOf(rows) }, null, 2)}\n`);
   else process.stdout.write(`${machine}\n\n${tableOf(rows)}`);
   if (options.update) {
-    const figures = `${new Date().toISOString().slice(0, 10)}, ${machine}:\n\n${markdownOf(rows)}`;
+    const figures = `${new Date().toISOString().slice(0, 10)}, ${machine}:\n\n${markdownOf(rows)}\n`;
     writeFileSync(
       DOCUMENT,
       readFileSync(DOCUMENT, 'utf8').replace(FIGURES, () => figures),
@@ -68,15 +68,18 @@ async function measureAll(): Promise<Row[]> {
   const backlog = await drainBacklog(scene, large);
   step('SQLite alone');
   const database = await bareDatabase(scene, { size: backlog.segmentSize, readings: backlog.readingsPerSegment });
-  step('bare socket and bare publisher, as fast as they go');
-  const socket = await bareSocket(scene, { devices: 100, every: 0 });
-  const publisher = await barePublisher(scene, backlog.messageSize, 0);
+  step('bare publisher');
+  const publisher = await barePublisher(scene, backlog.messageSize);
 
   const rows = await pathAt(small, { cpu: 0.08, rss: 100e6 }, database.writtenPerReading);
   if (!options.smoke) {
     rows.push(...(await pathAt(large, { cpu: 0.6, rss: 150e6 }, database.writtenPerReading)));
+    step('bare socket and bare relay, as fast as they go');
+    const full: Load = { ...large, every: 0 };
+    const socket = await bareSocket(scene, full);
+    const relay = await bareRelay(scene, full, backlog.messageSize);
     step('highest rate');
-    rows.push(...rateRows(await findHighestRate(scene, 150_000), { socket, publisher }));
+    rows.push(...rateRows(await findHighestRate(scene, 150_000), { socket, publisher, relay }));
   }
   return [...rows, ...backlogRows(backlog, publisher, database), ...startRows(start)];
 }
@@ -85,9 +88,7 @@ async function pathAt(load: Load, most: { cpu: number; rss: number }, disk: numb
   step(`whole path, ${load.devices} devices every ${load.every} ms`);
   const path = await measurePath(scene, load);
   step('the same, bare');
-  const socket = await bareSocket(scene, load);
-  const publisher = await barePublisher(scene, path.messageSize, path.offered);
-  return pathRows(path, { socket, publisher }, disk, most);
+  return pathRows(path, await bareRelay(scene, load, path.messageSize), disk, most);
 }
 
 function step(name: string): void {

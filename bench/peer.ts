@@ -18,9 +18,10 @@ export class Peer {
     this.pid = child.pid as number;
   }
 
-  /** Starts a compiled file, relative to this one. It ends with its parent. */
-  static start(file: string): Peer {
+  /** Starts a compiled file, relative to this one, with flags for Node. It ends with its parent. */
+  static start(file: string, flags: readonly string[] = []): Peer {
     const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
+      execArgv: [...flags],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     return new Peer(child);

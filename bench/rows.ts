@@ -6,36 +6,34 @@ import type { Row } from './report.js';
 import type { StartFigures } from './start.js';
 import type { PathFigures } from './whole-path.js';
 
-/** What a bare Modbus socket and a bare publisher take for the same readings. */
-export interface PathLimits {
-  readonly socket: LimitFigures;
-  readonly publisher: LimitFigures;
-}
-
-/** The whole path at one load; `most` are shares of one core, and bytes. */
-export function pathRows(path: PathFigures, bare: PathLimits, disk: number, most: { cpu: number; rss: number }): Row[] {
+/** The whole path at one load beside a bare relay of it; `most` are a share of one core, and bytes. */
+export function pathRows(
+  path: PathFigures,
+  relay: LimitFigures,
+  disk: number,
+  most: { cpu: number; rss: number },
+): Row[] {
   const load = `${path.offered.toLocaleString('en')} readings/s`;
-  const cpu = bare.socket.cpu + bare.publisher.cpu;
   return [
     {
       name: `${load}: CPU, of one core`,
       value: path.cpu,
       unit: 'share',
       most: most.cpu,
-      limit: { of: 'bare socket + bare publisher', value: cpu },
+      limit: { of: 'bare relay', value: relay.cpu },
     },
     {
       name: `${load}: CPU per reading`,
       value: path.cpuPerReading,
       unit: 'µs',
-      limit: { of: 'bare socket + bare publisher', value: (cpu * 1e6) / path.offered },
+      limit: { of: 'bare relay', value: (relay.cpu * 1e6) / relay.perSecond },
     },
     {
       name: `${load}: memory`,
       value: path.rss,
       unit: 'MB',
       most: most.rss,
-      limit: { of: 'bare publisher', value: bare.publisher.rss },
+      limit: { of: 'bare relay', value: relay.rss },
     },
     {
       name: `${load}: delivered`,
@@ -65,25 +63,27 @@ export function pathRows(path: PathFigures, bare: PathLimits, disk: number, most
   ];
 }
 
-/** The highest rate that was kept up with. */
-export function rateRows(steps: readonly RateStep[], fastest: PathLimits): Row[] {
+/** The highest rate that was kept up with, beside bare programs at full speed. */
+export function rateRows(
+  steps: readonly RateStep[],
+  bare: Record<'socket' | 'publisher' | 'relay', LimitFigures>,
+): Row[] {
   const best = bestOf(steps);
   if (!best) return [];
-  // One core doing first all of the one, then all of the other.
-  const both =
-    1 / (fastest.socket.cpu / fastest.socket.perSecond + fastest.publisher.cpu / fastest.publisher.perSecond);
   return [
     {
       name: 'highest rate, every event acknowledged',
       value: best.delivered,
       unit: 'perSecond',
       least: 150_000,
-      limit: { of: 'bare socket, then bare publisher, one core', value: both },
+      limit: { of: 'bare relay', value: bare.relay.perSecond },
     },
     { name: 'highest rate: CPU, of one core', value: best.cpu, unit: 'share' },
     { name: 'highest rate: CPU of the main thread', value: best.cpuMain, unit: 'share' },
     { name: 'highest rate: memory', value: best.rss, unit: 'MB' },
     { name: 'highest rate: CPU of the field and the cloud', value: best.fieldCpu + best.cloudCpu, unit: 'share' },
+    { name: 'bare socket alone', value: bare.socket.perSecond, unit: 'perSecond' },
+    { name: 'bare publisher alone', value: bare.publisher.perSecond, unit: 'perSecond' },
   ];
 }
 
