@@ -1,8 +1,7 @@
 /** A backlog: how fast what an outage left on disk is delivered, by a gateway that has nothing else to do. */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import type { Load } from './gateway.js';
+import { type Load, outboxFile } from './gateway.js';
 import type { Scene } from './scene.js';
 
 /** Memory in bytes. */
@@ -28,7 +27,7 @@ export async function drainBacklog(scene: Scene, load: Load): Promise<BacklogFig
   const filling = await scene.start(load, folder);
   await sleep(scene.pace.outage);
   await filling.stop();
-  const stored = whatIsStored(join(folder, 'data/outbox/cloud.sqlite'));
+  const stored = whatIsStored(outboxFile(folder));
 
   await scene.cloud.ask('up');
   const gateway = await scene.start({ devices: 1, every: 3_600_000 }, folder);

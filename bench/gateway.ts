@@ -31,6 +31,9 @@ const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
 /** Node's flags, as the first line of the command asks for them. */
 export const FLAGS: readonly string[] = /^#!.*\bnode (.*)/.exec(readFileSync(MAIN, 'utf8'))?.[1]?.split(' ') ?? [];
 
+/** The outbox of a gateway that runs in a folder. */
+export const outboxFile = (folder: string): string => join(folder, 'data/outbox/cloud.sqlite');
+
 /** A running gateway. */
 export class Gateway {
   readonly pid: number;
