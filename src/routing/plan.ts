@@ -47,7 +47,9 @@ export function compilePlan(
       if (owner.rule.steps.length === 0) for (const index of indices) mask[index] = 1;
     }
   }
-  const exits = new Map([...always].map(([destination, mask]) => [destination, new Exit(destination, names, mask)]));
+  const exits = new Map(
+    [...always].map(([destination, mask]) => [destination, new Exit(destination, points, names, mask)]),
+  );
   const filters = chosen
     .filter(({ owner }) => owner.rule.steps.length > 0)
     .map(({ owner, indices }) => {
