@@ -143,13 +143,14 @@ export interface TelemetryEvent extends EventHead {
 }
 
 /** Why events were removed before they could be delivered. */
-export type GapCause = 'budget' | 'memory' | 'rejected' | 'unreadable';
+export type GapCause = 'budget' | 'expired' | 'memory' | 'rejected' | 'unreadable' | 'purged';
 
 /** Stands in the stream where events were removed: how many, from when to when, and why. */
 export interface GapEvent extends EventHead {
   readonly kind: 'gap';
   readonly cause: GapCause;
-  readonly count: number;
+  /** Events removed; absent when nobody can know. */
+  readonly count?: number;
   /** Time of the first and the last event removed. */
   readonly from: number;
   readonly to: number;

@@ -1,6 +1,6 @@
 /** The shape of `gateway.yaml`. Types, error messages, the JSON Schema for editors and `gateway.example.yaml` follow from here. */
 import { z } from 'zod';
-import { size, wait } from '../units.js';
+import { duration, size, wait } from '../units.js';
 import { topicTemplate } from './topic.js';
 
 /** Ids become topic levels, file names and CEL values, so they keep to letters, digits, `-`, `_` and `.`. */
@@ -27,7 +27,26 @@ export const deviceSchema = z
 const buffer = z.strictObject({
   size: size
     .default(256_000_000)
-    .describe('Most bytes on disk for this upstream; beyond it the oldest telemetry is removed and reported.'),
+    .describe('Most bytes on disk for this upstream, log files included; see `when_full`.'),
+  age: duration.optional().describe('What waits longer than this has expired. Without it, nothing expires.'),
+  keep_free: size
+    .default(100_000_000)
+    .describe('Bytes of the disk that are left free; nearer to that, the file grows no more.'),
+  when_full: z
+    .strictObject({
+      live: z
+        .enum(['thin', 'drop-oldest', 'drop-newest'])
+        .default('thin')
+        .describe(
+          'Telemetry: `thin` keeps the whole span of an outage at falling resolution (smallest, largest, last value).',
+        ),
+      alarm: z
+        .enum(['drop-oldest', 'drop-newest'])
+        .default('drop-oldest')
+        .describe('Alarms; they go after all telemetry.'),
+    })
+    .prefault({})
+    .describe('What gives way when the file is full.'),
   memory: size.default(32_000_000).describe('Most bytes waiting in memory for the disk.'),
   flush: wait.default(1_000).describe('Flush window: an event is acknowledged or on disk within this time.'),
   live_for: wait

@@ -1,5 +1,6 @@
 /** What the outbox holds: an event, its place in the sequence, and how far it has come. */
 import type { Event } from '../model.js';
+import type { Totals } from './counters.js';
 
 /** `waiting` to be sent · `sent`, not yet acknowledged · `done`: acknowledged, rejected or dropped. */
 export type EntryState = 'waiting' | 'sent' | 'done';
@@ -11,6 +12,8 @@ export interface Segment {
   open: number;
   /** Sequence numbers of those that are. */
   readonly done: number[];
+  /** How those ended. */
+  readonly ends: Partial<Totals>;
 }
 
 /** One event in the outbox. */

@@ -4,12 +4,13 @@
  */
 import type { Logger } from 'pino';
 import type { BufferConfig } from '../config/schema.js';
-import type { Event, GapCause, GapEvent } from '../model.js';
+import type { Event, GapEvent } from '../model.js';
 import type { Clock } from '../ops/clock.js';
 import { corrected } from './correction.js';
+import { ENDS, type End, endOf, type Totals } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
+import { STREAMS, type StreamName } from './rows.js';
 import { chunked, pack } from './segment.js';
-import { STREAMS, type StreamName } from './segment-file.js';
 import type { StoreFile } from './store.js';
 import { Stream } from './stream.js';
 
@@ -30,6 +31,12 @@ export interface OutboxOptions {
   ready(): void;
 }
 
+/** The accounts of a lane since its file was made, in events other than gaps. `accepted` is the sum of all others, at every moment. */
+export interface Account extends Readonly<Totals> {
+  readonly accepted: number;
+  readonly waiting: number;
+}
+
 /** Counts since the start, in events other than gaps; `readings` counts the values in those acknowledged. */
 export interface Counters {
   accepted: number;
@@ -42,7 +49,11 @@ export interface Counters {
 export class Outbox {
   readonly counters: Counters = { accepted: 0, acknowledged: 0, dropped: 0, rejected: 0, readings: 0 };
   bytesOnDisk: number;
+  /** True while nothing on disk may give way for what waits in memory. */
+  full = false;
   readonly #streams: Readonly<Record<StreamName, Stream>>;
+  readonly #totals: Readonly<Record<StreamName, Totals>>;
+  readonly #accepted: Record<StreamName, number>;
   readonly #ticker: NodeJS.Timeout;
   #lastSeq = 0;
   #flushing: Promise<void> | undefined;
@@ -56,8 +67,14 @@ export class Outbox {
     this.#options = options;
     const { file, config, window: ahead, gapTopic, ready } = options;
     const failed = (error: Error): void => this.#failed(error);
-    const open = (name: StreamName): Stream =>
-      new Stream({ name, file, extent: file[name], ahead, gapTopic, ready, failed });
+    const open = (name: StreamName): Stream => {
+      const unreadable = (events: number): void => this.#lose(name, 'unreadable', events);
+      return new Stream({ name, file, extent: file[name], ahead, gapTopic, ready, failed, unreadable });
+    };
+    this.#totals = { alarm: { ...file.totals.alarm }, live: { ...file.totals.live } };
+    const known = (name: StreamName): number =>
+      ENDS.reduce((sum, end) => sum + file.totals[name][end], file[name].events);
+    this.#accepted = { alarm: known('alarm'), live: known('live') };
     this.#streams = { alarm: open('alarm'), live: open('live') };
     this.bytesOnDisk = file.bytes;
     options.clock.onKnown((correction) => {
@@ -74,7 +91,10 @@ export class Outbox {
    */
   accept(event: Event): Promise<void> | undefined {
     const { clock } = this.#options;
-    if (event.kind !== 'gap') this.counters.accepted++;
+    if (event.kind !== 'gap') {
+      this.counters.accepted++;
+      this.#accepted[event.lane]++;
+    }
     // It may have waited for this outbox to open, and the clock was set meanwhile.
     return this.#take(clock.known ? corrected(event, clock.correction) : event);
   }
@@ -114,17 +134,19 @@ export class Outbox {
   acknowledged(entry: Entry): void {
     if (entry.event.kind !== 'gap') {
       this.counters.acknowledged++;
+      this.#totals[entry.event.lane].acknowledged++;
       this.counters.readings += readingsOf(entry.event);
     }
-    this.#streamOf(entry).settle(entry);
+    this.#streamOf(entry).settle(entry, 'acknowledged');
   }
 
   /** The upstream will never take it: counted, and reported as a gap. */
   rejected(entry: Entry): void {
     const { event } = entry;
-    this.#streamOf(entry).settle(entry);
+    this.#streamOf(entry).settle(entry, 'rejected');
     if (event.kind === 'gap') return;
     this.counters.rejected++;
+    this.#totals[event.lane].rejected++;
     const { at, clock } = event;
     if (this.#rejection?.clock !== clock) this.#reportRejections();
     const { count, from, to } = this.#rejection ?? { count: 0, from: at, to: at };
@@ -143,13 +165,14 @@ export class Outbox {
 
   /** Events waiting, by lane; what is in flight counts as waiting. */
   waiting(): { alarm: number; live: number; backlog: number } {
-    const { alarm, live } = this.#streams;
-    const held = (stream: Stream): number => stream.stored.waiting + stream.stored.inFlight + stream.onDisk;
-    return {
-      alarm: alarm.fresh.waiting + alarm.fresh.inFlight + held(alarm),
-      live: live.fresh.waiting + live.fresh.inFlight,
-      backlog: held(live),
-    };
+    const [alarm, live] = [this.#streams.alarm.waiting(), this.#streams.live.waiting()];
+    return { alarm: alarm.fresh + alarm.stored, live: live.fresh, backlog: live.stored };
+  }
+
+  /** The accounts of a stream since its file was made: `accepted` is the sum of all others, at every moment. */
+  account(name: StreamName): Account {
+    const { fresh, stored } = this.#streams[name].waiting();
+    return { accepted: this.#accepted[name], waiting: fresh + stored, ...this.#totals[name] };
   }
 
   /** Time of the oldest event in memory, milliseconds since 1970. */
@@ -166,6 +189,7 @@ export class Outbox {
     await this.#flush();
     try {
       for (const name of STREAMS) await this.#streams[name].tidy((entries) => pack(name, entries));
+      await this.#flush();
     } catch (error) {
       this.#failed(error as Error);
     }
@@ -181,8 +205,7 @@ export class Outbox {
       const stream = this.#streams[name];
       stream.release(now - config.live_for, config.memory / 2);
       void stream.removeSettled();
-      const dropped = stream.giveUp(config.memory);
-      if (dropped > 0) this.#drop(dropped, 'memory');
+      this.#lose(name, 'dropped', stream.giveUp(config.memory, this.full ? 'budget' : 'memory'));
     }
     if (now >= this.#retryAt && STREAMS.some((name) => this.#oldestUnsaved(name) < now - config.flush / 2))
       void this.#flush();
@@ -217,36 +240,63 @@ export class Outbox {
     return this.#flushing;
   }
 
+  /** Writes what waits in memory, and tells the file what was settled there. */
   async #commit(): Promise<void> {
+    const { file, config, log, clock } = this.#options;
+    const { alarm, live } = this.#streams;
     const chunks = STREAMS.flatMap((name) =>
       chunked(this.#streams[name].unsaved()).map((entries) => ({ name, entries })),
     );
-    if (chunks.length === 0) return;
-    const { alarm, live } = this.#streams;
+    const settled = { alarm: alarm.takeEnds(), live: live.takeEnds() };
+    if (chunks.length === 0 && ENDS.every((end) => !settled.alarm[end] && !settled.live[end])) return;
     for (const { entries } of chunks) for (const entry of entries) entry.saving = true;
+    const keepInMemory = (): void => {
+      for (const { entries } of chunks) for (const entry of entries) entry.saving = false;
+    };
     try {
       const segments = chunks.map(({ name, entries }) => pack(name, entries));
-      const done = await this.#options.file.commit(segments, { alarm: alarm.removable, live: live.removable });
-      for (const [i, { name, entries }] of chunks.entries()) this.#streams[name].saved(entries, done.ids[i] as number);
-      this.bytesOnDisk = done.bytes;
-      for (const { stream, events } of done.removed) {
-        this.#streams[stream].removedByBudget(events);
-        this.#drop(events, 'budget');
+      const removable = { alarm: alarm.removable, live: live.removable };
+      // By a clock that steps do not move, and only once it is right: a wrong date lets nothing expire.
+      const expireBefore = config.age !== undefined && clock.known ? clock.steadyNow() - config.age : undefined;
+      const { ids, removed, bytes } = await file.commit({
+        segments,
+        removable,
+        settled,
+        ...(expireBefore !== undefined && { expireBefore }),
+      });
+      this.bytesOnDisk = bytes;
+      if (ids)
+        for (const [i, { name, entries }] of chunks.entries()) this.#streams[name].saved(entries, ids[i] as number);
+      else keepInMemory();
+      this.#noteFull(ids === undefined);
+      for (const gone of removed) {
+        this.#streams[gone.stream].removedFromDisk(gone.events);
+        this.#lose(gone.stream, endOf(gone), gone.events);
       }
-      if (this.#failing) this.#options.log.info('the outbox writes to disk again');
+      if (this.#failing) log.info('the outbox writes to disk again');
       this.#failing = false;
     } catch (error) {
-      for (const { entries } of chunks) for (const entry of entries) entry.saving = false;
+      keepInMemory();
+      alarm.giveBackEnds(settled.alarm);
+      live.giveBackEnds(settled.live);
       this.#failed(error as Error);
     }
   }
 
-  #drop(count: number, cause: GapCause): void {
-    this.counters.dropped += count;
-    this.#options.log.warn(
-      { count, cause },
-      'the outbox is full: the oldest events were removed and are reported as a gap',
-    );
+  /** Nothing may give way on disk: new events wait in memory, and beyond its bound are given up. */
+  #noteFull(full: boolean): void {
+    if (full && !this.full) this.#options.log.warn('the outbox is full; new events wait in memory');
+    this.full = full;
+    if (full) this.#retryAt = performance.now() + DISK_RETRY;
+  }
+
+  /** Counts events that ended otherwise than by the upstream. */
+  #lose(stream: StreamName, end: End, events: number): void {
+    if (events === 0) return;
+    this.#totals[stream][end] += events;
+    if (end === 'thinned') return;
+    this.counters.dropped += events;
+    this.#options.log.warn({ stream, events, cause: end }, 'events were removed; a gap tells the upstream');
   }
 
   #reportRejections(): void {

@@ -1,5 +1,7 @@
 /** Rows whose events are all settled, on their way out of the file; and the bound on what a crash meanwhile could repeat. */
-import type { StreamName } from './segment-file.js';
+import { addTo, type Totals } from './counters.js';
+import type { Segment } from './entry.js';
+import type { StreamName } from './rows.js';
 import type { StoreFile } from './store.js';
 
 /** What a removal is given; see `StreamOptions`. */
@@ -14,7 +16,7 @@ export interface RemovalOptions {
 
 /** Removes settled rows, one transaction at a time, several rows in each when they come fast. */
 export class Removal {
-  readonly #rows: number[] = [];
+  readonly #rows: Segment[] = [];
   #running: Promise<void> | undefined;
   #sentAhead = 0;
   #failing = false;
@@ -24,8 +26,8 @@ export class Removal {
     this.#options = options;
   }
 
-  add(row: number): void {
-    this.#rows.push(row);
+  add(segment: Segment): void {
+    this.#rows.push(segment);
     void this.run();
   }
 
@@ -49,16 +51,19 @@ export class Removal {
 
   async #removeAll(): Promise<void> {
     while (this.#rows.length > 0) {
-      const ids = this.#rows.slice();
+      const gone = this.#rows.slice();
+      const ends: Partial<Totals> = {};
+      for (const segment of gone) addTo(ends, segment.ends);
+      const ids = gone.map(({ id }) => id);
       try {
-        await this.#options.file.remove(this.#options.name, ids);
+        await this.#options.file.remove(this.#options.name, ids, ends);
       } catch (error) {
         this.#failing = true;
         this.#options.failed(error as Error);
         return;
       }
       this.#failing = false;
-      this.#rows.splice(0, ids.length);
+      this.#rows.splice(0, gone.length);
       this.#sentAhead = 0;
       this.#options.ready();
     }

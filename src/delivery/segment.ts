@@ -9,7 +9,8 @@
  */
 import type { Event, Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
-import type { NewSegment, StreamName } from './segment-file.js';
+import type { StreamName } from './rows.js';
+import type { NewSegment } from './segment-file.js';
 
 /** Most readings in one segment: the bound on what a crash may repeat, and on what is read back at once. */
 const SEGMENT_READINGS = 50_000;
@@ -39,7 +40,7 @@ export function pack(stream: StreamName, entries: readonly Entry[]): NewSegment 
   const [first, last] = [entries[0] as Entry, entries.at(-1) as Entry];
   let [readings, from, to] = [0, Number.POSITIVE_INFINITY, 0];
   for (const { event } of entries) {
-    readings += readingsOf(event);
+    if (event.kind !== 'gap') readings += readingsOf(event);
     from = Math.min(from, event.at);
     to = Math.max(to, event.at);
   }
@@ -47,7 +48,7 @@ export function pack(stream: StreamName, entries: readonly Entry[]): NewSegment 
     epoch: first.epoch,
     firstSeq: first.seq,
     lastSeq: last.seq,
-    events: entries.length,
+    events: entries.filter(({ event }) => event.kind !== 'gap').length,
     readings,
     from,
     to,

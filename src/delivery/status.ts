@@ -28,7 +28,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
   const folder = outboxFolder(data);
   if (!existsSync(folder)) return [];
   const { default: Database } = await import('better-sqlite3');
-  const { extentOf } = await import('./segment-file.js');
+  const { bytesInUse, extentOf } = await import('./rows.js');
   const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite'));
   return names.sort().map((name) => {
     const file = join(folder, name);
@@ -36,8 +36,6 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
       const db = new Database(file, { readonly: true, timeout: 5000 });
       try {
         const [alarm, live] = [extentOf(db, 'alarm'), extentOf(db, 'live')];
-        const pages = db.pragma('page_count', { simple: true }) as number;
-        const free = db.pragma('freelist_count', { simple: true }) as number;
         const times = [alarm.from, live.from].filter((time) => time !== undefined);
         return {
           id: basename(name, '.sqlite'),
@@ -45,7 +43,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
           alarm: alarm.events,
           backlog: live.events,
           readings: alarm.readings + live.readings,
-          bytes: (pages - free) * (db.pragma('page_size', { simple: true }) as number),
+          bytes: bytesInUse(db),
           oldest: times.length > 0 ? Math.min(...times) : undefined,
         };
       } finally {

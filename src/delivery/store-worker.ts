@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { TidegateError } from '../errors.js';
 import { SegmentFile } from './segment-file.js';
-import type { Reply, Request } from './store.js';
+import type { Opened, Reply, Request } from './store.js';
 
 const files = new Map<number, SegmentFile>();
 const port = parentPort;
@@ -21,24 +21,42 @@ port.on('message', (request: Request) => {
 
 function answer({ file: handle, call }: Request): unknown {
   if (call.op === 'open') {
-    const opened = new SegmentFile(call.path, call.size);
+    const opened = new SegmentFile(call.path, call.limits);
     files.set(handle, opened);
-    return { epoch: opened.epoch, bytes: opened.bytes(), alarm: opened.extent('alarm'), live: opened.extent('live') };
+    const { epoch, salvage } = opened;
+    return {
+      epoch,
+      bytes: opened.bytes(),
+      alarm: opened.extent('alarm'),
+      live: opened.extent('live'),
+      totals: opened.counters(),
+      ...(salvage && { salvage }),
+    } satisfies Opened;
   }
   if (call.op === 'ping') return undefined;
   const file = files.get(handle);
   if (!file) throw new TidegateError('OUTBOX_STORE', 'the outbox file is closed');
   switch (call.op) {
     case 'commit':
-      return file.commit(call.segments, call.removable);
+      setImmediate(thin, file);
+      return file.commit(call.commit);
     case 'next':
       return file.next(call.stream, call.after, call.upTo);
     case 'remove':
-      return file.remove(call.stream, call.ids);
+      return file.remove(call.stream, call.ids, call.ends);
     case 'rewrite':
       return file.rewrite(call.stream, call.row, call.segment);
     case 'close':
       files.delete(handle);
       return file.close();
+  }
+}
+
+/** Thins slice by slice, letting requests pass in between. A disk that refuses is told by the next commit. */
+function thin(file: SegmentFile): void {
+  try {
+    if ([...files.values()].includes(file) && file.thin()) setImmediate(thin, file);
+  } catch {
+    // The transaction is undone; nothing is lost.
   }
 }

@@ -1,7 +1,11 @@
 /** The outbox files, reached from the main thread: one worker thread does all that can wait for a disk. */
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, TidegateError } from '../errors.js';
-import type { Committed, Extent, NewSegment, Removable, StoredRow, StreamName } from './segment-file.js';
+import type { Limits } from './budget.js';
+import type { Totals } from './counters.js';
+import type { Extent, StreamName } from './rows.js';
+import type { Salvage } from './salvage.js';
+import type { Commit, Committed, NewSegment, StoredRow } from './segment-file.js';
 
 /** A request to the worker. */
 export interface Request {
@@ -11,10 +15,10 @@ export interface Request {
 }
 
 type Call =
-  | { op: 'open'; path: string; size: number }
-  | { op: 'commit'; segments: readonly NewSegment[]; removable: Removable }
+  | { op: 'open'; path: string; limits: Limits }
+  | { op: 'commit'; commit: Commit }
   | { op: 'next'; stream: StreamName; after: number; upTo: number }
-  | { op: 'remove'; stream: StreamName; ids: readonly number[] }
+  | { op: 'remove'; stream: StreamName; ids: readonly number[]; ends: Partial<Totals> }
   | { op: 'rewrite'; stream: StreamName; row: number; segment: NewSegment }
   | { op: 'close' }
   | { op: 'ping' };
@@ -28,13 +32,17 @@ export interface Opened {
   readonly bytes: number;
   readonly alarm: Extent;
   readonly live: Extent;
+  /** Counts since the file was made. */
+  readonly totals: Readonly<Record<StreamName, Readonly<Totals>>>;
+  /** Set when the file was found damaged and this is the one that replaces it. */
+  readonly salvage?: Salvage;
 }
 
 /** One upstream's file. Requests are answered in their order; each rejects with OUTBOX_STORE when the disk refuses. */
 export interface StoreFile extends Opened {
-  commit(segments: readonly NewSegment[], removable: Removable): Promise<Committed>;
+  commit(commit: Commit): Promise<Committed>;
   next(stream: StreamName, after: number, upTo: number): Promise<StoredRow | undefined>;
-  remove(stream: StreamName, ids: readonly number[]): Promise<void>;
+  remove(stream: StreamName, ids: readonly number[], ends: Partial<Totals>): Promise<void>;
   rewrite(stream: StreamName, row: number, segment: NewSegment): Promise<void>;
   close(): Promise<void>;
 }
@@ -43,10 +51,9 @@ export interface StoreFile extends Opened {
 export interface Store {
   /**
    * Opens or creates an outbox file.
-   * @param size most bytes on disk
    * @throws TidegateError OUTBOX_OPEN
    */
-  open(path: string, size: number): Promise<StoreFile>;
+  open(path: string, limits: Limits): Promise<StoreFile>;
   /** Resolves when the worker has done all that was asked before; rejects when it is dead. */
   ping(): Promise<void>;
   /** Ends the worker; files should be closed before. */
@@ -73,14 +80,14 @@ export function openStore(): Store {
   worker.on('exit', () => end("the outbox's worker thread has ended"));
 
   return {
-    async open(path, size) {
+    async open(path, limits) {
       const file = ++lastFile;
-      const opened = await ask<Opened>(file, { op: 'open', path, size });
+      const opened = await ask<Opened>(file, { op: 'open', path, limits });
       return {
         ...opened,
-        commit: (segments, removable) => ask(file, { op: 'commit', segments, removable }),
+        commit: (commit) => ask(file, { op: 'commit', commit }),
         next: (stream, after, upTo) => ask(file, { op: 'next', stream, after, upTo }),
-        remove: (stream, ids) => ask(file, { op: 'remove', stream, ids }),
+        remove: (stream, ids, ends) => ask(file, { op: 'remove', stream, ids, ends }),
         rewrite: (stream, row, segment) => ask(file, { op: 'rewrite', stream, row, segment }),
         close: () => ask(file, { op: 'close' }),
       };

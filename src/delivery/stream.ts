@@ -4,12 +4,15 @@
  * first, through `stored`.
  */
 import type { Event, GapCause, GapEvent } from '../model.js';
+import type { Removable } from './budget.js';
 import { corrected } from './correction.js';
+import { addTo, type End, type Totals } from './counters.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
 import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
+import type { Extent, StreamName } from './rows.js';
 import { decodeSegment } from './segment.js';
-import type { Extent, StoredRow } from './segment-file.js';
+import type { StoredRow } from './segment-file.js';
 import type { StoreFile } from './store.js';
 
 /** How few events read back from disk may wait before the next segment is fetched. */
@@ -20,6 +23,8 @@ export interface StreamOptions extends RemovalOptions {
   readonly extent: Extent;
   /** Topic of gap events. */
   readonly gapTopic: string;
+  /** Called with how many events a row held that cannot be read. */
+  unreadable(events: number): void;
 }
 
 /** One sequence of events, from acceptance to acknowledgement. */
@@ -34,8 +39,10 @@ export class Stream {
   #releasedUpTo: number;
   #loadedUpTo = 0;
   #loading = false;
-  /** Of released rows: the events that were settled before. */
-  readonly #settled = new Map<number, Set<number>>();
+  /** Of released rows: what of them was settled before. */
+  readonly #settled = new Map<number, Pick<Segment, 'done' | 'ends'>>();
+  /** How events ended that were never on disk, and that no transaction has told of yet. */
+  #ends: Partial<Totals> = {};
   readonly #removal: Removal;
   /** What to add to the times of this start that were taken before the clock was set, once that is known. */
   #correction: number | undefined;
@@ -51,8 +58,8 @@ export class Stream {
   }
 
   /** Rows on disk that nobody holds in memory. */
-  get removable(): { after: number; upTo: number } {
-    return { after: this.#loadedUpTo, upTo: this.#releasedUpTo };
+  get removable(): Removable[StreamName] {
+    return { after: this.#loadedUpTo, upTo: this.#releasedUpTo, settled: [...this.#settled.keys()] };
   }
 
   /** True when nothing older than `fresh` waits. */
@@ -89,13 +96,14 @@ export class Stream {
   }
 
   /** Settles an event for good; its segment is removed with its last one. */
-  settle(entry: Entry): void {
+  settle(entry: Entry, end: End): void {
     this.#queueOf(entry).markDone(entry);
     if (!entry.late) this.weight -= weightOf(entry.event);
-    const { segment } = entry;
+    const { segment, event } = entry;
+    if (event.kind !== 'gap') addTo(segment?.ends ?? this.#ends, { [end]: 1 });
     if (!segment) return;
     segment.done.push(entry.seq);
-    if (--segment.open === 0) this.#removal.add(segment.id);
+    if (--segment.open === 0) this.#removal.add(segment);
   }
 
   /**
@@ -123,14 +131,14 @@ export class Stream {
 
   /** Notes that these entries are now the row `id`. */
   saved(entries: readonly Entry[], id: number): void {
-    const segment: Segment = { id, open: 0, done: [] };
+    const segment: Segment = { id, open: 0, done: [], ends: {} };
     for (const entry of entries) {
       entry.saving = false;
       entry.segment = segment;
       if (entry.state === 'done') segment.done.push(entry.seq);
       else segment.open++;
     }
-    if (segment.open === 0) this.#removal.add(segment.id);
+    if (segment.open === 0) this.#removal.add(segment);
   }
 
   /** Lets go of segments that are older than `bornBefore`, or whatever their age while `fresh` outweighs `weight`. */
@@ -153,33 +161,56 @@ export class Stream {
       this.weight -= freed;
       this.onDisk += segment.open;
       this.#releasedUpTo = segment.id;
-      if (segment.done.length > 0) this.#settled.set(segment.id, new Set(segment.done));
+      if (segment.done.length > 0) this.#settled.set(segment.id, segment);
     }
   }
 
-  /** Counts what the budget removed from disk. */
-  removedByBudget(events: number): void {
+  /** Counts what was removed from disk. */
+  removedFromDisk(events: number): void {
     this.onDisk = Math.max(0, this.onDisk - events);
+  }
+
+  /** How events ended since the last call. What could not be told is to be given back. */
+  takeEnds(): Partial<Totals> {
+    const ends = this.#ends;
+    this.#ends = {};
+    return ends;
+  }
+
+  giveBackEnds(ends: Partial<Totals>): void {
+    addTo(this.#ends, ends);
+  }
+
+  /** Events that are not settled, gaps left out. */
+  waiting(): { fresh: number; stored: number } {
+    const open = (queue: EntryQueue): number => {
+      let count = 0;
+      for (const { state, event } of queue) if (state !== 'done' && event.kind !== 'gap') count++;
+      return count;
+    };
+    return { fresh: open(this.fresh), stored: open(this.stored) + this.onDisk };
   }
 
   /**
    * Replaces the oldest waiting events in memory by one gap until `fresh` is within `weight`.
    * @returns how many events were given up
    */
-  giveUp(weight: number): number {
+  giveUp(weight: number, cause: GapCause): number {
     let last: Entry | undefined;
     let gap: GapEvent | undefined;
     let count = 0;
+    if (this.weight <= weight) return 0;
     for (const entry of [...this.fresh]) {
       if (this.weight <= weight) break;
       if (entry.state !== 'waiting' || entry.segment || entry.saving) continue;
-      if (last) this.settle(last);
+      if (last) this.settle(last, 'dropped');
       last = entry;
       if (entry.event.kind !== 'gap') count++;
-      gap = merged(gap, entry.event, this.#options.gapTopic);
+      gap = merged(gap, entry.event, this.#options.gapTopic, cause);
       this.weight += weightOf(gap) - weightOf(entry.event);
       entry.event = gap;
     }
+    addTo(this.#ends, { dropped: count });
     return count;
   }
 
@@ -242,17 +273,18 @@ export class Stream {
 
   #unpack(row: StoredRow): void {
     this.#loadedUpTo = row.id;
-    const settled = this.#settled.get(row.id);
+    const { done = [], ends = {} } = this.#settled.get(row.id) ?? {};
     this.#settled.delete(row.id);
-    const segment: Segment = { id: row.id, open: 0, done: settled ? [...settled] : [] };
-    for (const { seq, event: told } of this.#eventsOf(row)) {
-      if (settled?.has(seq)) continue;
+    const settled = new Set(done);
+    const segment: Segment = { id: row.id, open: 0, done: [...done], ends: { ...ends } };
+    for (const { seq, event: told } of this.#eventsOf(row, segment)) {
+      if (settled.has(seq)) continue;
       const event = this.#timed(told, row.epoch);
       this.stored.push({ epoch: row.epoch, seq, event, born: 0, late: true, state: 'waiting', saving: false, segment });
       segment.open++;
     }
-    this.onDisk = Math.max(0, this.onDisk - segment.open);
-    if (segment.open === 0) this.#removal.add(segment.id);
+    if (row.gap === null) this.removedFromDisk(row.events - settled.size);
+    if (segment.open === 0) this.#removal.add(segment);
   }
 
   #timed(event: Event, epoch: number): Event {
@@ -260,13 +292,16 @@ export class Stream {
     return corrected(event, this.#correction);
   }
 
-  #eventsOf(row: StoredRow): { seq: number; event: Entry['event'] }[] {
-    if (row.gap === null && row.text !== undefined)
+  #eventsOf(row: StoredRow, segment: Segment): { seq: number; event: Entry['event'] }[] {
+    if (row.gap === null) {
       try {
-        return decodeSegment(row.text, this.#options.name);
+        if (row.text !== undefined) return decodeSegment(row.text, this.#options.name);
       } catch {
-        // Falls through: what cannot be read is reported as a gap.
+        // What cannot be read is reported as a gap.
       }
+      addTo(segment.ends, { unreadable: row.events });
+      this.#options.unreadable(row.events);
+    }
     const { from, to, events: count, lastSeq: seq } = row;
     const cause: GapCause = row.gap ?? 'unreadable';
     const { gapTopic: topic, name: lane } = this.#options;
@@ -275,7 +310,7 @@ export class Stream {
 }
 
 /** A gap that stands for another gap, if any, and one more event. */
-function merged(gap: GapEvent | undefined, event: Entry['event'], topic: string): GapEvent {
+function merged(gap: GapEvent | undefined, event: Entry['event'], topic: string, cause: GapCause): GapEvent {
   const { from, to, count } = event.kind === 'gap' ? event : { from: event.at, to: event.at, count: 1 };
   return {
     kind: 'gap',
@@ -283,8 +318,8 @@ function merged(gap: GapEvent | undefined, event: Entry['event'], topic: string)
     at: Math.max(gap?.to ?? to, to),
     lane: event.lane,
     topic,
-    cause: 'memory',
-    count: (gap?.count ?? 0) + count,
+    cause,
+    count: (gap?.count ?? 0) + (count ?? 0),
     from: Math.min(gap?.from ?? from, from),
     to: Math.max(gap?.to ?? to, to),
     ...(event.clock && { clock: event.clock }),

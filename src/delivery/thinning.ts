@@ -41,7 +41,6 @@ export function thin(segments: readonly StoredSegment[], level: number): Thinned
   for (const [e, event] of events.entries()) {
     if (isGap(event)) {
       left.push(event);
-      readings++;
       continue;
     }
     const start = starts[e] as number;

@@ -7,7 +7,9 @@ import type { Clock } from '../ops/clock.js';
 import { Forwarder } from './forwarder.js';
 import { encodeJson } from './json-payload.js';
 import { MqttSink } from './mqtt-sink.js';
-import { Outbox } from './outbox.js';
+import { type Account, Outbox } from './outbox.js';
+import type { StreamName } from './rows.js';
+import type { Salvage } from './salvage.js';
 import { outboxFolder } from './status.js';
 import type { Store } from './store.js';
 
@@ -36,6 +38,8 @@ export interface UpstreamStatus {
   readonly waiting: { readonly alarm: number; readonly live: number; readonly backlog: number };
   readonly inFlight: number;
   readonly bytesOnDisk: number;
+  /** True while the file is full and nothing in it may give way. */
+  readonly full?: boolean;
   /** Time of the oldest waiting event, milliseconds since 1970. */
   readonly oldest?: number;
   readonly accepted: number;
@@ -44,6 +48,8 @@ export interface UpstreamStatus {
   readonly rejected: number;
   /** Readings acknowledged per second, lately. */
   readonly rate: number;
+  /** Since the outbox file was made; absent until it is open. */
+  readonly accounts?: Readonly<Record<StreamName, Account>>;
 }
 
 /** One upstream. */
@@ -62,7 +68,9 @@ export interface Upstream {
  */
 export async function openUpstream(options: UpstreamOptions): Promise<Upstream> {
   const { id, config, gateway, log } = options;
-  const file = await options.store.open(join(outboxFolder(options.folder), `${id}.sqlite`), config.buffer.size);
+  const { size, keep_free: keepFree, when_full: whenFull } = config.buffer;
+  const path = join(outboxFolder(options.folder), `${id}.sqlite`);
+  const file = await options.store.open(path, { size, keepFree, whenFull });
   const topic = (template: string): string => template.replaceAll('{gateway}', gateway).replaceAll('{upstream}', id);
   const clientId = config.client_id ?? `tidegate-${gateway}-${id}`;
   const sink = new MqttSink({ config, clientId, statusTopic: topic(config.status_topic), log });
@@ -78,6 +86,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   });
   const forwarder = new Forwarder(outbox, sink, (entry) => encodeJson(entry, gateway), log, config.ack_timeout);
   const rate = new Rate(() => outbox.counters.readings);
+  if (file.salvage) tellSalvage(file.salvage);
   forwarder.start();
 
   return {
@@ -90,9 +99,11 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       waiting: outbox.waiting(),
       inFlight: forwarder.inFlight,
       bytesOnDisk: outbox.bytesOnDisk,
+      full: outbox.full,
       oldest: outbox.oldest(),
       ...outbox.counters,
       rate: rate.perSecond(),
+      accounts: { alarm: outbox.account('alarm'), live: outbox.account('live') },
     }),
     async close() {
       rate.stop();
@@ -101,6 +112,24 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       await outbox.close();
     },
   };
+
+  /** Nobody can know how much a damaged file held: the gap ends now, and has no count. */
+  function tellSalvage(salvage: Salvage): void {
+    log.error(salvage, 'the outbox was damaged; what could be read was carried into a new file');
+    const at = Date.now();
+    const from = file.live.from ?? at;
+    if (!salvage.complete)
+      outbox.accept({
+        kind: 'gap',
+        device: '',
+        at,
+        lane: 'live',
+        topic: topic(config.gap_topic),
+        cause: 'unreadable',
+        from,
+        to: at,
+      });
+  }
 }
 
 /** How fast a counter grows, over the last seconds. */

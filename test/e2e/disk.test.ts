@@ -1,5 +1,5 @@
 /** An upstream whose disk refuses: what is live goes on, memory stays bounded, what is given up is told. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readOutboxStatus } from '../../src/delivery/status.js';
@@ -49,13 +49,5 @@ describe('a disk that refuses', () => {
       code: 'OUTBOX_OPEN',
       message: expect.stringContaining(`${file}/outbox`),
     });
-  });
-
-  test('a file that is not an outbox is told with its path', async () => {
-    const folder = temporaryFolder();
-    mkdirSync(`${folder}/outbox`);
-    writeFileSync(`${folder}/outbox/cloud.sqlite`, 'not a database, but long enough to be read as the header of one');
-    await expect(openTestUpstream('mqtt://127.0.0.1:1', folder)).rejects.toMatchObject({ code: 'OUTBOX_OPEN' });
-    await expect(readOutboxStatus(folder)).rejects.toMatchObject({ code: 'OUTBOX_OPEN' });
   });
 });

@@ -1,0 +1,225 @@
+/**
+ * What gives way when an outbox file may not grow: events past their age, then telemetry thinned out level by level, then the oldest or the
+ * newest, as configured. What is removed leaves a gap row in its place. Runs inside the transactions of the file it belongs to.
+ */
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import type Database from 'better-sqlite3';
+import type { GapCause } from '../model.js';
+import {
+  bytesInUse,
+  deleteRow,
+  HEAD_COLUMNS,
+  headOf,
+  insertRow,
+  joinedHead,
+  type RowHead,
+  type SegmentHead,
+  type StreamName,
+} from './rows.js';
+import { isGap, type StoredSegment } from './segment.js';
+import { MOST_LEVELS, thin } from './thinning.js';
+
+const PAGE = 4096;
+/** Most rows, and readings, that one slice of thinning takes: the bound on how long a commit may wait for it. */
+const SLICE = { rows: 32, readings: 60_000 };
+/** Thinning begins when this share of the room is used, … */
+const HIGH_WATER = 0.9;
+/** … and most slices that one commit does by itself before it removes. */
+const SLICES_PER_COMMIT = 4;
+
+/** What to do with a lane when the file is full. */
+export type WhenFull = 'thin' | 'drop-oldest' | 'drop-newest';
+
+/** How much a file may hold. */
+export interface Limits {
+  /** Most bytes on disk, write-ahead log included. */
+  readonly size: number;
+  /** Bytes of the disk to leave free. */
+  readonly keepFree: number;
+  readonly whenFull: Readonly<Record<StreamName, WhenFull>>;
+}
+
+/** Rows that nobody holds in memory: ids after the first and up to the second, but for those settled in part. */
+export type Removable = Readonly<Record<StreamName, { after: number; upTo: number; settled: readonly number[] }>>;
+
+/** What was taken away. Thinned events kept some of their values. */
+export interface Removed {
+  readonly stream: StreamName;
+  readonly cause: GapCause | 'thinned';
+  readonly events: number;
+  readonly readings: number;
+}
+
+/** Keeps one file within its limits. */
+export class Budget {
+  readonly #db: Database.Database;
+  readonly #path: string;
+  readonly #limits: Limits;
+  /** Bytes that the write-ahead log may take. */
+  readonly #reserve: number;
+
+  constructor(db: Database.Database, path: string, limits: Limits, reserve: number) {
+    this.#db = db;
+    this.#path = path;
+    this.#limits = limits;
+    this.#reserve = reserve;
+  }
+
+  /** Removes what is older than `before` (milliseconds since 1970). */
+  expire(removable: Removable, before: number): Removed[] {
+    return (['alarm', 'live'] as const).flatMap(
+      (stream) => this.#removeOldest(stream, removable, 'expired', (row) => row.to_at < before) ?? [],
+    );
+  }
+
+  /** True when so much is used that thinning should begin, before a commit has to wait for it. */
+  get wantsThinning(): boolean {
+    return this.#limits.whenFull.live === 'thin' && this.#room() < this.#limits.size * (1 - HIGH_WATER);
+  }
+
+  /**
+   * Makes room for `needed` bytes.
+   * @returns what was removed, and whether it is enough
+   */
+  makeRoom(needed: number, removable: Removable): { removed: Removed[]; fits: boolean } {
+    const removed: Removed[] = [];
+    const fits = (): boolean => this.#room() >= needed;
+    const { whenFull } = this.#limits;
+    for (let slice = 0; whenFull.live === 'thin' && !fits() && slice < SLICES_PER_COMMIT; slice++) {
+      const thinned = this.thinSlice(removable);
+      if (!thinned) break;
+      removed.push(thinned);
+    }
+    for (const stream of ['live', 'alarm'] as const)
+      while (whenFull[stream] !== 'drop-newest' && !fits()) {
+        const gone = this.#removeOldest(stream, removable, 'budget', () => !fits());
+        if (!gone) break;
+        removed.push(gone);
+      }
+    return { removed, fits: fits() };
+  }
+
+  /**
+   * Thins out some telemetry: the oldest of the level that takes most room, so that each level covers twice the time of the one before.
+   * @returns what is gone, or undefined when nothing can be thinned any more
+   */
+  thinSlice({ live: { after, upTo, settled } }: Removable): Removed | undefined {
+    const level = this.#fullestLevel(after, upTo);
+    if (level === undefined) return undefined;
+    const rows = this.#slice(level, after, upTo, settled);
+    const segments: StoredSegment[] = [];
+    for (const [i, row] of rows.entries()) {
+      const segment = this.#read(row.id);
+      if (segment) segments.push(segment);
+      else {
+        // What cannot be read cannot be thinned: a gap says so in its place, and the slice ends before it.
+        deleteRow(this.#db, 'live', row.id);
+        insertRow(this.#db, 'live', row.id, headOf(row), { gap: 'unreadable' });
+        if (i === 0) return { stream: 'live', cause: 'unreadable', events: row.events, readings: row.readings };
+        rows.length = i;
+        break;
+      }
+    }
+    if (rows.length === 0) return undefined;
+    const { segment, readings, gone } = thin(segments, level + 1);
+    const whole = rows.map(headOf).reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
+    for (const { id } of rows) deleteRow(this.#db, 'live', id);
+    if (segment.events.length > 0) {
+      const events = segment.events.filter((event) => !isGap(event)).length;
+      const head = { ...whole, events, readings };
+      const body = deflateRawSync(JSON.stringify(segment), { level: 5 });
+      insertRow(this.#db, 'live', (rows.at(-1) as RowHead).id, head, { level: level + 1, body });
+    }
+    return { stream: 'live', cause: 'thinned', ...gone };
+  }
+
+  /** Bytes that may still be written. */
+  #room(): number {
+    const inUse = bytesInUse(this.#db) + this.#reserve;
+    const pages = this.#db.pragma('page_count', { simple: true }) as number;
+    const { bavail, bsize } = statfsSync(dirname(this.#path));
+    const growth = pages * PAGE + this.#reserve + Math.max(0, bavail * bsize - this.#limits.keepFree);
+    return Math.min(this.#limits.size, growth) - inUse;
+  }
+
+  /**
+   * Removes rows, oldest first, as long as `more` says so, and leaves one gap row where the last of them was. A gap of the same cause right
+   * before them grows instead of a second one.
+   */
+  #removeOldest(
+    stream: StreamName,
+    removable: Removable,
+    cause: GapCause,
+    more: (row: RowHead) => boolean,
+  ): Removed | undefined {
+    const { after, upTo, settled } = removable[stream];
+    const rows = this.#db
+      .prepare<[number, number], RowHead>(
+        `SELECT ${HEAD_COLUMNS} FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1000`,
+      )
+      .all(after, upTo);
+    const gone = { stream, cause, events: 0, readings: 0 };
+    let before: RowHead | undefined;
+    let gap: { id: number; head: SegmentHead } | undefined;
+    for (const row of rows) {
+      if (row.gap !== null) {
+        if (gap) break;
+        before = row.gap === cause ? row : undefined;
+        continue;
+      }
+      if (settled.includes(row.id)) {
+        if (gap) break;
+        before = undefined;
+        continue;
+      }
+      if (!more(row)) break;
+      gap = { id: row.id, head: joinedHead(gap?.head ?? (before && headOf(before)), headOf(row)) };
+      gone.events += row.events;
+      gone.readings += row.readings;
+      deleteRow(this.#db, stream, row.id);
+    }
+    if (!gap) return undefined;
+    if (before) deleteRow(this.#db, stream, before.id);
+    insertRow(this.#db, stream, gap.id, gap.head, { gap: cause });
+    return gone;
+  }
+
+  #fullestLevel(after: number, upTo: number): number | undefined {
+    return this.#db
+      .prepare<[number, number, number], { level: number }>(
+        `SELECT level FROM live WHERE id > ? AND id <= ? AND gap IS NULL AND level < ?
+         GROUP BY level ORDER BY sum(length(body)) DESC, level LIMIT 1`,
+      )
+      .get(after, upTo, MOST_LEVELS)?.level;
+  }
+
+  /** The oldest neighbouring rows of a level and one start. */
+  #slice(level: number, after: number, upTo: number, settled: readonly number[]): RowHead[] {
+    const rows: RowHead[] = [];
+    let readings = 0;
+    const found = this.#db
+      .prepare<[number, number], RowHead>(`SELECT ${HEAD_COLUMNS} FROM live WHERE id > ? AND id <= ? ORDER BY id`)
+      .iterate(after, upTo);
+    for (const row of found) {
+      const fits = row.level === level && row.gap === null && !settled.includes(row.id);
+      if (!fits && rows.length === 0) continue;
+      readings += row.readings;
+      const full = rows.length === SLICE.rows || (rows.length > 0 && readings > SLICE.readings);
+      if (!fits || full || (rows[0] && rows[0].epoch !== row.epoch)) break;
+      rows.push(row);
+    }
+    return rows;
+  }
+
+  /** A segment, or undefined when it cannot be read: thinning then leaves it out. */
+  #read(id: number): StoredSegment | undefined {
+    const body = this.#db.prepare<[number], Buffer>('SELECT body FROM live WHERE id = ?').pluck().get(id);
+    try {
+      return body && (JSON.parse(inflateRawSync(body).toString('utf8')) as StoredSegment);
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,136 @@
+/** The tables of an outbox file, and their rows. */
+import type Database from 'better-sqlite3';
+import type { Event, GapCause } from '../model.js';
+
+/** The two sequences kept on disk. What is stored of `live` leaves as the backlog. */
+export type StreamName = Event['lane'];
+export const STREAMS: readonly StreamName[] = ['alarm', 'live'];
+
+/** What a segment holds, beside its text. Times are milliseconds since 1970. */
+export interface SegmentHead {
+  readonly epoch: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly events: number;
+  readonly readings: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A row: a segment, or the gap that stands where segments were removed. */
+export interface Row {
+  readonly id: number;
+  readonly epoch: number;
+  readonly first_seq: number;
+  readonly last_seq: number;
+  readonly events: number;
+  readonly readings: number;
+  readonly from_at: number;
+  readonly to_at: number;
+  /** How far it is thinned out; 0 is as it was read. */
+  readonly level: number;
+  readonly gap: GapCause | null;
+  readonly body: Buffer | null;
+}
+
+/** All but the body, and how many bytes that has: read without touching the body. */
+export type RowHead = Omit<Row, 'body'> & { readonly bytes: number };
+
+/** The columns of `RowHead`. */
+export const HEAD_COLUMNS =
+  'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, level, gap, coalesce(length(body), 0) AS bytes';
+
+/** What waits on disk in one stream. */
+export interface Extent {
+  /** Rows, gaps included. */
+  readonly segments: number;
+  /** Events and readings that wait; gaps are none. */
+  readonly events: number;
+  readonly readings: number;
+  /** Highest row id; 0 when empty. */
+  readonly lastId: number;
+  /** Time of the oldest event; undefined when empty. */
+  readonly from: number | undefined;
+}
+
+/** What the columns of a row say of its segment. */
+export function headOf(row: RowHead | Row): SegmentHead {
+  const { epoch, first_seq: firstSeq, last_seq: lastSeq, events, readings, from_at: from, to_at: to } = row;
+  return { epoch, firstSeq, lastSeq, events, readings, from, to };
+}
+
+/** Two heads, the older first, as one. */
+export function joinedHead(a: SegmentHead | undefined, b: SegmentHead): SegmentHead {
+  if (!a) return b;
+  return {
+    ...b,
+    firstSeq: a.epoch === b.epoch ? a.firstSeq : b.firstSeq,
+    events: a.events + b.events,
+    readings: a.readings + b.readings,
+    from: Math.min(a.from, b.from),
+    to: Math.max(a.to, b.to),
+  };
+}
+
+/** Writes one row. */
+export function insertRow(
+  db: Database.Database,
+  stream: StreamName,
+  id: number,
+  head: SegmentHead,
+  content: { readonly level?: number; readonly gap?: GapCause; readonly body?: Buffer },
+): void {
+  const { level = 0, gap = null, body = null } = content;
+  db.prepare(`INSERT INTO ${stream} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
+    id,
+    head.epoch,
+    head.firstSeq,
+    head.lastSeq,
+    head.events,
+    head.readings,
+    head.from,
+    head.to,
+    level,
+    gap,
+    body,
+  );
+}
+
+/** Deletes one row. */
+export function deleteRow(db: Database.Database, stream: StreamName, id: number): void {
+  db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(id);
+}
+
+/** What waits in a stream. Reads every row's head: for the start and for status, not for the hot path. */
+export function extentOf(db: Database.Database, stream: StreamName): Extent {
+  const row = db
+    .prepare<[], { segments: number; events: number; readings: number; last: number; oldest: number | null }>(
+      `SELECT count(*) AS segments, coalesce(sum(iif(gap IS NULL, events, 0)), 0) AS events,
+              coalesce(sum(iif(gap IS NULL, readings, 0)), 0) AS readings, coalesce(max(id), 0) AS last, min(from_at) AS oldest FROM ${stream}`,
+    )
+    .get();
+  if (!row) throw new TypeError('an aggregate gives one row');
+  const { segments, events, readings, last, oldest } = row;
+  return { segments, events, readings, lastId: last, from: oldest ?? undefined };
+}
+
+/** Bytes of a file that are in use, free pages left out. */
+export function bytesInUse(db: Database.Database): number {
+  const pages = db.pragma('page_count', { simple: true }) as number;
+  const free = db.pragma('freelist_count', { simple: true }) as number;
+  return (pages - free) * (db.pragma('page_size', { simple: true }) as number);
+}
+
+/** Creates what is missing. */
+export function createTables(db: Database.Database): void {
+  for (const stream of STREAMS)
+    db.exec(
+      `CREATE TABLE IF NOT EXISTS ${stream} (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL, events INTEGER NOT NULL, readings INTEGER NOT NULL, from_at INTEGER NOT NULL,
+        to_at INTEGER NOT NULL, level INTEGER NOT NULL, gap TEXT, body BLOB)`,
+    );
+  db.exec('CREATE TABLE IF NOT EXISTS starts (epoch INTEGER PRIMARY KEY)');
+  db.exec(
+    'CREATE TABLE IF NOT EXISTS counters (stream TEXT, ends TEXT, events INTEGER NOT NULL, PRIMARY KEY (stream, ends)) WITHOUT ROWID',
+  );
+}
