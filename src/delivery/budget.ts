@@ -67,10 +67,10 @@ export class Budget {
     this.#reserve = reserve;
   }
 
-  /** Removes what is older than `before` (milliseconds since 1970). */
+  /** Removes what was written before a time (milliseconds since 1970). */
   expire(removable: Removable, before: number): Removed[] {
     return (['alarm', 'live'] as const).flatMap(
-      (stream) => this.#removeOldest(stream, removable, 'expired', (row) => row.to_at < before) ?? [],
+      (stream) => this.#removeOldest(stream, removable, 'expired', ({ kept }) => kept !== null && kept < before) ?? [],
     );
   }
 

@@ -188,7 +188,7 @@ export class Outbox {
     this.rewind();
     await this.#flush();
     try {
-      for (const name of STREAMS) await this.#streams[name].tidy((entries) => pack(name, entries));
+      for (const name of STREAMS) await this.#streams[name].tidy((entries) => pack(name, entries, this.#kept()));
       await this.#flush();
     } catch (error) {
       this.#failed(error as Error);
@@ -254,7 +254,7 @@ export class Outbox {
       for (const { entries } of chunks) for (const entry of entries) entry.saving = false;
     };
     try {
-      const segments = chunks.map(({ name, entries }) => pack(name, entries));
+      const segments = chunks.map(({ name, entries }) => pack(name, entries, this.#kept()));
       const removable = { alarm: alarm.removable, live: live.removable };
       // By a clock that steps do not move, and only once it is right: a wrong date lets nothing expire.
       const expireBefore = config.age !== undefined && clock.known ? clock.steadyNow() - config.age : undefined;
@@ -281,6 +281,12 @@ export class Outbox {
       live.giveBackEnds(settled.live);
       this.#failed(error as Error);
     }
+  }
+
+  /** The time to write into a row; null while nobody knows it. */
+  #kept(): number | null {
+    const { clock } = this.#options;
+    return clock.known ? clock.steadyNow() : null;
   }
 
   /** Nothing may give way on disk: new events wait in memory, and beyond its bound are given up. */

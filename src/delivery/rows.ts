@@ -15,6 +15,8 @@ export interface SegmentHead {
   readonly readings: number;
   readonly from: number;
   readonly to: number;
+  /** When it was written, by a clock that steps do not move; null while the clock was not set: such a row does not expire. */
+  readonly kept: number | null;
 }
 
 /** A row: a segment, or the gap that stands where segments were removed. */
@@ -27,6 +29,7 @@ export interface Row {
   readonly readings: number;
   readonly from_at: number;
   readonly to_at: number;
+  readonly kept: number | null;
   /** How far it is thinned out; 0 is as it was read. */
   readonly level: number;
   readonly gap: GapCause | null;
@@ -38,7 +41,7 @@ export type RowHead = Omit<Row, 'body'> & { readonly bytes: number };
 
 /** The columns of `RowHead`. */
 export const HEAD_COLUMNS =
-  'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, level, gap, coalesce(length(body), 0) AS bytes';
+  'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, coalesce(length(body), 0) AS bytes';
 
 /** What waits on disk in one stream. */
 export interface Extent {
@@ -55,8 +58,8 @@ export interface Extent {
 
 /** What the columns of a row say of its segment. */
 export function headOf(row: RowHead | Row): SegmentHead {
-  const { epoch, first_seq: firstSeq, last_seq: lastSeq, events, readings, from_at: from, to_at: to } = row;
-  return { epoch, firstSeq, lastSeq, events, readings, from, to };
+  const { epoch, first_seq: firstSeq, last_seq: lastSeq, events, readings, from_at: from, to_at: to, kept } = row;
+  return { epoch, firstSeq, lastSeq, events, readings, from, to, kept };
 }
 
 /** Two heads, the older first, as one. */
@@ -81,7 +84,7 @@ export function insertRow(
   content: { readonly level?: number; readonly gap?: GapCause; readonly body?: Buffer },
 ): void {
   const { level = 0, gap = null, body = null } = content;
-  db.prepare(`INSERT INTO ${stream} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
+  db.prepare(`INSERT INTO ${stream} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
     id,
     head.epoch,
     head.firstSeq,
@@ -90,6 +93,7 @@ export function insertRow(
     head.readings,
     head.from,
     head.to,
+    head.kept,
     level,
     gap,
     body,
@@ -127,7 +131,7 @@ export function createTables(db: Database.Database): void {
     db.exec(
       `CREATE TABLE IF NOT EXISTS ${stream} (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
         last_seq INTEGER NOT NULL, events INTEGER NOT NULL, readings INTEGER NOT NULL, from_at INTEGER NOT NULL,
-        to_at INTEGER NOT NULL, level INTEGER NOT NULL, gap TEXT, body BLOB)`,
+        to_at INTEGER NOT NULL, kept INTEGER, level INTEGER NOT NULL, gap TEXT, body BLOB)`,
     );
   db.exec('CREATE TABLE IF NOT EXISTS starts (epoch INTEGER PRIMARY KEY)');
   db.exec(

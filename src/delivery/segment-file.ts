@@ -45,7 +45,7 @@ export interface StoredRow extends SegmentHead {
 export interface Commit {
   readonly segments: readonly NewSegment[];
   readonly removable: Removable;
-  /** What ended before this time has expired; milliseconds since 1970. */
+  /** What was written before this time has expired; milliseconds since 1970. */
   readonly expireBefore?: number;
   /** What was settled in memory since the last commit. */
   readonly settled: Settled;

@@ -35,8 +35,8 @@ export interface StoredSegment {
   events: (StoredReadings | StoredGap)[];
 }
 
-/** Entries as one segment. */
-export function pack(stream: StreamName, entries: readonly Entry[]): NewSegment {
+/** Entries as one segment. `kept` is the steady time of writing, null while the clock is not set. */
+export function pack(stream: StreamName, entries: readonly Entry[], kept: number | null): NewSegment {
   const [first, last] = [entries[0] as Entry, entries.at(-1) as Entry];
   let [readings, from, to] = [0, Number.POSITIVE_INFINITY, 0];
   for (const { event } of entries) {
@@ -52,6 +52,7 @@ export function pack(stream: StreamName, entries: readonly Entry[]): NewSegment 
     readings,
     from,
     to,
+    kept,
   };
   return { stream, ...head, text: encodeSegment(entries) };
 }

@@ -305,7 +305,8 @@ export class Stream {
     const { from, to, events: count, lastSeq: seq } = row;
     const cause: GapCause = row.gap ?? 'unreadable';
     const { gapTopic: topic, name: lane } = this.#options;
-    return [{ seq, event: { kind: 'gap', device: '', at: to, lane, topic, cause, count, from, to } }];
+    const gap: GapEvent = { kind: 'gap', device: '', at: to, lane, topic, cause, count, from, to };
+    return [{ seq, event: row.kept === null ? { ...gap, clock: 'unset' } : gap }];
   }
 }
 

@@ -156,22 +156,22 @@ describe('a full outbox', () => {
     expect(gaps.reduce((sum, gap) => sum + (gap?.count ?? 0), 0)).toBe(dropped);
   });
 
-  test('lets expire what waits longer than its age, and says so', async () => {
+  test('lets expire what waits longer than its age, by when it was kept, and says so', async () => {
     const cloud = await absentBroker();
-    const upstream = await openTestUpstream(cloud.url, temporaryFolder(), { buffer: { ...QUICK, age: '1h' } });
-    const now = Date.now();
-    for (let n = 0; n < 50; n++) upstream.accept({ ...event(n), at: now - 7_200_000 + n });
+    const upstream = await openTestUpstream(cloud.url, temporaryFolder(), { buffer: { ...QUICK, age: '400ms' } });
+    for (let n = 0; n < 50; n++) upstream.accept(event(n));
     await vi.waitFor(() => expect(upstream.status().waiting.backlog).toBe(50), 5000);
-    upstream.accept({ ...event(99), at: now });
-    await vi.waitFor(() => expect(upstream.status().accounts?.live).toMatchObject({ expired: 50, waiting: 1 }), 5000);
+    // Each new event is an occasion to look; the last ones stay.
+    await vi.waitFor(() => {
+      upstream.accept(event(99));
+      expect(upstream.status().accounts?.live.expired).toBeGreaterThanOrEqual(50);
+    }, 5000);
     await cloud.up();
-    await cloud.until(() => cloud.json('t/live').length === 1 && cloud.json('g/gap').length === 1);
-    expect(cloud.json<Message>('g/gap')[0]?.gap).toEqual({
-      cause: 'expired',
-      count: 50,
-      from: now - 7_200_000,
-      to: now - 7_200_000 + 49,
-    });
+    await cloud.until(() => cloud.json('g/gap').length > 0);
+    const [first] = cloud.json<Message>('g/gap');
+    expect(first?.gap).toMatchObject({ cause: 'expired', from: START });
+    await vi.waitFor(() => expect(upstream.status().waiting).toEqual({ alarm: 0, live: 0, backlog: 0 }), 5000);
+    balance(upstream);
     await upstream.close();
   });
 });
