@@ -111,6 +111,30 @@ export const upstreamSchema = z
     gap_topic: topicTemplate(['gateway', 'upstream'])
       .default('tidegate/{gateway}/gap')
       .describe('Where removed events are reported: {gateway}, {upstream}.'),
+    order: z
+      .enum(['lanes', 'strict'])
+      .default('lanes')
+      .describe(
+        '`lanes`: alarms, then live data, then the backlog. `strict`: alarms, then all else in one sequence, oldest first.',
+      ),
+    backlog: z
+      .strictObject({
+        max_share: z
+          .number()
+          .positive()
+          .max(1)
+          .default(0.5)
+          .describe(
+            'Share of `in_flight` that the backlog may take; less while the broker acknowledges slowly or refuses.',
+          ),
+        max_rate: z
+          .int()
+          .min(1)
+          .optional()
+          .describe('Most readings of the backlog per second. Without it: as fast as the broker takes them.'),
+      })
+      .prefault({})
+      .describe('How fast what waited follows after an outage.'),
     buffer: buffer.prefault({}).describe('What is kept while the broker cannot be reached.'),
   })
   .describe('One MQTT broker that events go to.');

@@ -77,23 +77,24 @@ export class Forwarder {
 
   #send(entry: Entry): void {
     const connection = this.#connection;
-    if (this.inFlight === 0) this.#oldestAnswer = performance.now();
+    const sentAt = performance.now();
+    if (this.inFlight === 0) this.#oldestAnswer = sentAt;
     this.inFlight++;
     this.#outbox.sent(entry);
     this.#sink.publish(entry.event.topic, this.#encode(entry), (outcome) => {
       if (connection !== this.#connection) return;
       this.inFlight--;
       this.#oldestAnswer = performance.now();
-      this.#settle(entry, outcome);
+      this.#settle(entry, outcome, this.#oldestAnswer - sentAt);
       this.pump();
       if (this.inFlight === 0) this.#idle?.();
     });
   }
 
-  #settle(entry: Entry, outcome: Outcome): void {
+  #settle(entry: Entry, outcome: Outcome, latency: number): void {
     if (outcome.is === 'sent') {
       this.#pause = 0;
-      this.#outbox.acknowledged(entry);
+      this.#outbox.acknowledged(entry, latency);
     } else if (outcome.is === 'rejected') {
       const code: ErrorCode = 'UPSTREAM_REJECTED';
       this.#log.warn(

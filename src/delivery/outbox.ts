@@ -9,6 +9,7 @@ import type { Clock } from '../ops/clock.js';
 import { corrected } from './correction.js';
 import { ENDS, type End, endOf, type Totals } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
+import { Pace, type PaceOptions } from './pace.js';
 import { STREAMS, type StreamName } from './rows.js';
 import { chunked, pack } from './segment.js';
 import type { StoreFile } from './store.js';
@@ -23,6 +24,9 @@ export interface OutboxOptions {
   readonly config: BufferConfig;
   /** Most unacknowledged events of the upstream. */
   readonly window: number;
+  /** `lanes`: live data before the backlog. `strict`: one sequence, oldest first. */
+  readonly order: 'lanes' | 'strict';
+  readonly pace: Omit<PaceOptions, 'window'>;
   /** Topic of gap events. */
   readonly gapTopic: string;
   readonly log: Logger;
@@ -43,17 +47,20 @@ export interface Counters {
   acknowledged: number;
   dropped: number;
   rejected: number;
+  /** Of those acknowledged: events of the backlog. */
+  late: number;
   readings: number;
 }
 
 export class Outbox {
-  readonly counters: Counters = { accepted: 0, acknowledged: 0, dropped: 0, rejected: 0, readings: 0 };
+  readonly counters: Counters = { accepted: 0, acknowledged: 0, dropped: 0, rejected: 0, late: 0, readings: 0 };
   bytesOnDisk: number;
   /** True while nothing on disk may give way for what waits in memory. */
   full = false;
   readonly #streams: Readonly<Record<StreamName, Stream>>;
   readonly #totals: Readonly<Record<StreamName, Totals>>;
   readonly #accepted: Record<StreamName, number>;
+  readonly #pace: Pace;
   readonly #ticker: NodeJS.Timeout;
   #lastSeq = 0;
   #flushing: Promise<void> | undefined;
@@ -76,6 +83,7 @@ export class Outbox {
       ENDS.reduce((sum, end) => sum + file.totals[name][end], file[name].events);
     this.#accepted = { alarm: known('alarm'), live: known('live') };
     this.#streams = { alarm: open('alarm'), live: open('live') };
+    this.#pace = new Pace({ ...options.pace, window: ahead });
     this.bytesOnDisk = file.bytes;
     options.clock.onKnown((correction) => {
       this.#reportRejections();
@@ -122,18 +130,27 @@ export class Outbox {
     const { alarm, live } = this.#streams;
     const savedOnly = this.#options.config.durability === 'strict';
     if (!alarm.drained && !alarm.diskFails) return alarm.nextStored();
-    return alarm.nextFresh(savedOnly) ?? live.nextFresh(savedOnly) ?? live.nextStored();
+    const first = alarm.nextFresh(savedOnly);
+    if (first) return first;
+    if (this.#options.order === 'strict')
+      return live.drained || live.diskFails ? live.nextFresh(savedOnly) : live.nextStored();
+    const fresh = live.nextFresh(savedOnly);
+    if (fresh || !this.#pace.allows(live.stored.inFlight, performance.now())) return fresh;
+    return live.nextStored();
   }
 
   /** Notes that `next`'s event is on its way. */
   sent(entry: Entry): void {
     this.#streamOf(entry).markSent(entry);
+    if (entry.late) this.#pace.sent(readingsOf(entry.event));
   }
 
-  /** The upstream has it. */
-  acknowledged(entry: Entry): void {
+  /** The upstream has it, so many milliseconds after it was sent. */
+  acknowledged(entry: Entry, latency: number): void {
+    this.#pace.acknowledged(latency);
     if (entry.event.kind !== 'gap') {
       this.counters.acknowledged++;
+      if (entry.late) this.counters.late++;
       this.#totals[entry.event.lane].acknowledged++;
       this.counters.readings += readingsOf(entry.event);
     }
@@ -155,6 +172,7 @@ export class Outbox {
 
   /** The upstream asks to try again later. */
   waitAgain(entry: Entry): void {
+    this.#pace.refused();
     this.#streamOf(entry).markWaiting(entry);
   }
 
@@ -201,6 +219,8 @@ export class Outbox {
     const { config } = this.#options;
     const now = performance.now();
     this.#reportRejections();
+    // What the pace held back may go now.
+    this.#options.ready();
     for (const name of STREAMS) {
       const stream = this.#streams[name];
       stream.release(now - config.live_for, config.memory / 2);

@@ -48,6 +48,10 @@ export interface UpstreamStatus {
   readonly rejected: number;
   /** Readings acknowledged per second, lately. */
   readonly rate: number;
+  /** Seconds until the backlog is gone, at the present rate; absent while it does not shrink. */
+  readonly drainedIn?: number;
+  /** Hours until the file is full, at the rate of the last minute; absent while it does not grow. */
+  readonly hoursLeft?: number;
   /** Since the outbox file was made; absent until it is open. */
   readonly accounts?: Readonly<Record<StreamName, Account>>;
 }
@@ -82,10 +86,14 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
     gapTopic: topic(config.gap_topic),
     log,
     clock: options.clock,
+    order: config.order,
+    pace: { maxShare: config.backlog.max_share, maxRate: config.backlog.max_rate },
     ready,
   });
   const forwarder = new Forwarder(outbox, sink, (entry) => encodeJson(entry, gateway), log, config.ack_timeout);
   const rate = new Rate(() => outbox.counters.readings);
+  const drain = new Rate(() => outbox.counters.late);
+  const growth = new Rate(() => outbox.bytesOnDisk, 60);
   if (file.salvage) tellSalvage(file.salvage);
   forwarder.start();
 
@@ -103,10 +111,11 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       oldest: outbox.oldest(),
       ...outbox.counters,
       rate: rate.perSecond(),
+      ...estimates(outbox.waiting().backlog, drain.perSecond(), size - outbox.bytesOnDisk, growth.perSecond()),
       accounts: { alarm: outbox.account('alarm'), live: outbox.account('live') },
     }),
     async close() {
-      rate.stop();
+      for (const each of [rate, drain, growth]) each.stop();
       await forwarder.settled(LAST_CHANCE);
       await forwarder.close();
       await outbox.close();
@@ -132,12 +141,29 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   }
 }
 
-/** How fast a counter grows, over the last seconds. */
+/** When the backlog will be gone, or the file full. */
+function estimates(
+  backlog: number,
+  drained: number,
+  room: number,
+  growth: number,
+): { drainedIn?: number; hoursLeft?: number } {
+  return {
+    ...(backlog > 0 && drained > 0 && { drainedIn: Math.ceil(backlog / drained) }),
+    ...(growth > 0 && { hoursLeft: Math.max(0, Math.round(room / growth / 360) / 10) }),
+  };
+}
+
+/** How fast a count grows, over the last seconds. */
 class Rate {
   readonly #samples: { at: number; count: number }[] = [];
   readonly #timer: NodeJS.Timeout;
+  readonly #count: () => number;
+  readonly #seconds: number;
 
-  constructor(private readonly count: () => number) {
+  constructor(count: () => number, seconds = 4) {
+    this.#count = count;
+    this.#seconds = seconds;
     this.#timer = setInterval(() => this.#sample(), 1000);
     this.#timer.unref();
     this.#sample();
@@ -146,7 +172,7 @@ class Rate {
   perSecond(): number {
     const [first] = this.#samples;
     const seconds = first ? (performance.now() - first.at) / 1000 : 0;
-    return first && seconds > 0 ? Math.round((this.count() - first.count) / seconds) : 0;
+    return first && seconds > 0 ? Math.round((this.#count() - first.count) / seconds) : 0;
   }
 
   stop(): void {
@@ -154,7 +180,7 @@ class Rate {
   }
 
   #sample(): void {
-    this.#samples.push({ at: performance.now(), count: this.count() });
-    if (this.#samples.length > 4) this.#samples.shift();
+    this.#samples.push({ at: performance.now(), count: this.#count() });
+    if (this.#samples.length > this.#seconds) this.#samples.shift();
   }
 }

@@ -4,6 +4,7 @@ import { readOutboxStatus } from '../../src/delivery/status.js';
 import { prepareUpstreams } from '../../src/delivery/upstreams.js';
 import { TestBroker } from '../support/broker.js';
 import { setClock } from '../support/clock.js';
+import { ScriptedBroker } from '../support/scripted-broker.js';
 import { event, openTestUpstream, silent, temporaryFolder } from '../support/upstream.js';
 
 interface Message {
@@ -158,5 +159,37 @@ describe('delivery', () => {
       ['far', 101],
       ['near', 0],
     ]);
+  });
+
+  test('leaves room in the window for live data while the backlog drains', async () => {
+    const broker = await ScriptedBroker.start({ publish: () => 'silence' });
+    onTestFinished(() => broker.stop());
+    const folder = temporaryFolder();
+    const before = await openTestUpstream('mqtt://127.0.0.1:1', folder);
+    for (const n of range(1, 100)) before.accept(event(n));
+    await before.close();
+    const upstream = await openTestUpstream(broker.url, folder, { version: '3.1.1', in_flight: 10 });
+    await broker.until(() => broker.published.length === 5);
+    for (const n of range(101, 120)) upstream.accept(event(n));
+    await broker.until(() => broker.published.length === 10);
+    const sent = broker.published.map(({ payload }) => JSON.parse(payload) as Message);
+    expect(numbers(sent.filter((m) => m.late))).toEqual(range(1, 5));
+    expect(numbers(sent.filter((m) => !m.late))).toEqual(range(101, 105));
+    await upstream.close();
+  });
+
+  test('in strict order sends one sequence, oldest first, live data last', async () => {
+    const cloud = await broker();
+    const folder = temporaryFolder();
+    await cloud.down();
+    const before = await openTestUpstream(cloud.url, folder);
+    for (const n of range(1, 500)) before.accept(event(n));
+    await before.close();
+    const upstream = await openTestUpstream(cloud.url, folder, { order: 'strict' });
+    for (const n of range(501, 520)) upstream.accept(event(n));
+    await cloud.up();
+    await cloud.until(() => cloud.json('t/live').length === 520);
+    expect(numbers(cloud.json('t/live'))).toEqual(range(1, 520));
+    await upstream.close();
   });
 });
