@@ -25,6 +25,9 @@ interface OutboxStatus {
   readonly link?: string;
   /** Events removed since the start, and reported upstream; absent while no gateway runs. */
   readonly removed?: number;
+  /** Seconds until the backlog is gone, and hours until the file is full, at the present rates. */
+  readonly drainedIn?: number;
+  readonly hoursLeft?: number;
 }
 
 /** Asks the running gateway, or reads the files when none runs. Gives the exit code. */
@@ -40,10 +43,12 @@ export async function outboxStatus(options: { config?: string; json?: boolean } 
 async function fromGateway(folder: string): Promise<OutboxStatus[] | undefined> {
   const stream = await connectControl<Snapshot>(folder);
   for await (const { upstreams } of stream ?? [])
-    return upstreams.map(({ id, waiting, inFlight, bytesOnDisk: bytes, oldest, link, dropped, rejected }) => {
-      const removed = dropped + rejected;
-      return { id, ...waiting, inFlight, bytes, oldest, link, removed };
-    });
+    return upstreams.map(
+      ({ id, waiting, inFlight, bytesOnDisk: bytes, oldest, link, dropped, rejected, drainedIn, hoursLeft }) => {
+        const removed = dropped + rejected;
+        return { id, ...waiting, inFlight, bytes, oldest, link, removed, drainedIn, hoursLeft };
+      },
+    );
   return undefined;
 }
 
@@ -64,7 +69,19 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
   const about = running ? 'From the running gateway.' : `No gateway runs; from the files in ${folder}.`;
   if (outboxes.length === 0) return [about, 'No outboxes.'];
   const now = Date.now();
-  const head = ['upstream', 'link', 'alarm', 'live', 'backlog', 'in flight', 'on disk', 'oldest', 'removed'];
+  const head = [
+    'upstream',
+    'link',
+    'alarm',
+    'live',
+    'backlog',
+    'in flight',
+    'on disk',
+    'oldest',
+    'drained in',
+    'full in',
+    'removed',
+  ];
   const rows = outboxes.map((outbox) => [
     outbox.id,
     outbox.link ?? '–',
@@ -74,6 +91,8 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
     countText(outbox.inFlight),
     bytesText(outbox.bytes),
     outbox.oldest === undefined ? '–' : spanText(Math.max(now - outbox.oldest, 0)),
+    outbox.drainedIn === undefined ? '–' : spanText(outbox.drainedIn * 1000),
+    outbox.hoursLeft === undefined ? '–' : spanText(outbox.hoursLeft * 3_600_000),
     outbox.removed === undefined ? '–' : countText(outbox.removed),
   ]);
   return [about, '', ...formatTable(head, rows, head.slice(2))];
