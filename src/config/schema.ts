@@ -30,8 +30,10 @@ const buffer = z.strictObject({
     .describe('Most bytes on disk for this upstream, log files included; see `when_full`.'),
   age: duration.optional().describe('What waits longer than this has expired. Without it, nothing expires.'),
   keep_free: size
-    .default(100_000_000)
-    .describe('Bytes of the disk that are left free; nearer to that, the file grows no more.'),
+    .optional()
+    .describe(
+      'Bytes of the disk that are left free; nearer to that, the file grows no more. Default: 100MB, but not more than 5 % of the disk.',
+    ),
   when_full: z
     .strictObject({
       live: z

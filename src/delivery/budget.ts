@@ -22,6 +22,8 @@ import { isGap, type StoredSegment } from './segment.js';
 import { MOST_LEVELS, thin } from './thinning.js';
 
 const PAGE = 4096;
+/** Bytes of the disk that are left free unless told otherwise. */
+const MOST_KEPT_FREE = 100_000_000;
 /** Most rows, and readings, that one slice of thinning takes: the bound on how long a commit may wait for it. */
 const SLICE = { rows: 32, readings: 60_000 };
 /** Thinning begins when this share of the room is used, … */
@@ -36,8 +38,8 @@ export type WhenFull = 'thin' | 'drop-oldest' | 'drop-newest';
 export interface Limits {
   /** Most bytes on disk, write-ahead log included. */
   readonly size: number;
-  /** Bytes of the disk to leave free. */
-  readonly keepFree: number;
+  /** Bytes of the disk to leave free; undefined: 100 MB, but not more than a twentieth of the disk. */
+  readonly keepFree: number | undefined;
   readonly whenFull: Readonly<Record<StreamName, WhenFull>>;
 }
 
@@ -76,7 +78,8 @@ export class Budget {
 
   /** True when so much is used that thinning should begin, before a commit has to wait for it. */
   get wantsThinning(): boolean {
-    return this.#limits.whenFull.live === 'thin' && this.#room() < this.#limits.size * (1 - HIGH_WATER);
+    const most = this.#most();
+    return this.#limits.whenFull.live === 'thin' && most - this.#used() < most * (1 - HIGH_WATER);
   }
 
   /**
@@ -85,7 +88,7 @@ export class Budget {
    */
   makeRoom(needed: number, removable: Removable): { removed: Removed[]; fits: boolean } {
     const removed: Removed[] = [];
-    const fits = (): boolean => this.#room() >= needed;
+    const fits = (): boolean => this.#most() - this.#used() >= needed;
     const { whenFull } = this.#limits;
     for (let slice = 0; whenFull.live === 'thin' && !fits() && slice < SLICES_PER_COMMIT; slice++) {
       const thinned = this.thinSlice(removable);
@@ -135,13 +138,17 @@ export class Budget {
     return { stream: 'live', cause: 'thinned', ...gone };
   }
 
-  /** Bytes that may still be written. */
-  #room(): number {
-    const inUse = bytesInUse(this.#db) + this.#reserve;
+  /** Bytes in use, with those that the write-ahead log may take. */
+  #used(): number {
+    return bytesInUse(this.#db) + this.#reserve;
+  }
+
+  /** Most bytes that the file and its log may have: the budget, or what it has by now and the disk can still give. */
+  #most(): number {
     const pages = this.#db.pragma('page_count', { simple: true }) as number;
-    const { bavail, bsize } = statfsSync(dirname(this.#path));
-    const growth = pages * PAGE + this.#reserve + Math.max(0, bavail * bsize - this.#limits.keepFree);
-    return Math.min(this.#limits.size, growth) - inUse;
+    const { bavail, bsize, blocks } = statfsSync(dirname(this.#path));
+    const keepFree = this.#limits.keepFree ?? Math.min(MOST_KEPT_FREE, (blocks * bsize) / 20);
+    return Math.min(this.#limits.size, pages * PAGE + this.#reserve + Math.max(0, bavail * bsize - keepFree));
   }
 
   /**

@@ -240,7 +240,7 @@ export class Outbox {
   async #onDisk(entry: Entry): Promise<void> {
     while (!entry.segment && entry.state !== 'done') {
       await this.#flush();
-      if (this.#failing) await new Promise((resolve) => setTimeout(resolve, DISK_RETRY).unref());
+      if (this.#failing || this.full) await new Promise((resolve) => setTimeout(resolve, DISK_RETRY).unref());
     }
   }
 
