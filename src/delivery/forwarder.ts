@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { ErrorCode } from '../errors.js';
 import type { Entry } from './entry.js';
 import type { Outbox } from './outbox.js';
+import { Probation } from './probation.js';
 import type { Outcome, Sink } from './sink.js';
 
 /** Pauses after an upstream asked to try later, milliseconds. */
@@ -21,6 +22,9 @@ export class Forwarder {
   #connection = 0;
   #pause = 0;
   #paused = false;
+  /** True when it was this side that gave the connection up. */
+  #stalled = false;
+  readonly #probation = new Probation();
   #oldestAnswer = 0;
   #idle: (() => void) | undefined;
   readonly #stallCheck: NodeJS.Timeout;
@@ -49,11 +53,20 @@ export class Forwarder {
 
   /** Sends as much as the window allows. */
   pump(): void {
-    while (this.link === 'online' && !this.#paused && this.inFlight < this.#window) {
+    while (this.link === 'online' && !this.#paused && this.inFlight < (this.#probation.on ? 1 : this.#window)) {
       const entry = this.#outbox.next();
       if (!entry) return;
-      this.#send(entry);
+      this.#send(this.#probation.holdsBack(entry) ? this.#nextInsteadOf(entry) : entry);
     }
+  }
+
+  /** Holds a suspect back for the message behind it, if there is one. */
+  #nextInsteadOf(suspect: Entry): Entry {
+    this.#outbox.sent(suspect);
+    const next = this.#outbox.next();
+    if (next) this.#probation.hold(suspect);
+    else this.#outbox.waitAgain(suspect);
+    return next ?? suspect;
   }
 
   /** Resolves when nothing is in flight any more, or after `limit` milliseconds. */
@@ -81,10 +94,12 @@ export class Forwarder {
     if (this.inFlight === 0) this.#oldestAnswer = sentAt;
     this.inFlight++;
     this.#outbox.sent(entry);
+    this.#probation.sent(entry);
     this.#sink.publish(entry.event.topic, this.#encode(entry), (outcome) => {
       if (connection !== this.#connection) return;
       this.inFlight--;
       this.#oldestAnswer = performance.now();
+      this.#judge(this.#probation.taken());
       this.#settle(entry, outcome, this.#oldestAnswer - sentAt);
       this.pump();
       if (this.inFlight === 0) this.#idle?.();
@@ -95,17 +110,23 @@ export class Forwarder {
     if (outcome.is === 'sent') {
       this.#pause = 0;
       this.#outbox.acknowledged(entry, latency);
-    } else if (outcome.is === 'rejected') {
-      const code: ErrorCode = 'UPSTREAM_REJECTED';
-      this.#log.warn(
-        { code, topic: entry.event.topic, reason: outcome.reason },
-        'the upstream refused a message for good; it is reported as a gap',
-      );
-      this.#outbox.rejected(entry);
-    } else {
+    } else if (outcome.is === 'rejected') this.#reject(entry, outcome.reason);
+    else {
       this.#outbox.waitAgain(entry);
       this.#rest(outcome.reason);
     }
+  }
+
+  #judge({ guilty, again }: { readonly guilty?: Entry; readonly again?: Entry }): void {
+    if (guilty) this.#reject(guilty, 'the connection breaks whenever it is sent');
+    if (again) this.#outbox.waitAgain(again);
+  }
+
+  #reject(entry: Entry, reason: string): void {
+    const code: ErrorCode = 'UPSTREAM_REJECTED';
+    const { topic } = entry.event;
+    this.#log.warn({ code, topic, reason }, 'the upstream refused a message for good; it is reported as a gap');
+    this.#outbox.rejected(entry);
   }
 
   /** The upstream asks for less: a pause that doubles until something is taken again. */
@@ -124,6 +145,7 @@ export class Forwarder {
     if (this.inFlight === 0 || this.link !== 'online' || performance.now() - this.#oldestAnswer < this.#ackTimeout)
       return;
     this.#oldestAnswer = performance.now();
+    this.#stalled = true;
     this.#sink.reset(`no acknowledgement for ${Math.round(this.#ackTimeout / 1000)} s`);
   }
 
@@ -137,6 +159,8 @@ export class Forwarder {
   }
 
   #offline(reason: string): void {
+    if (this.inFlight > 0 && !this.#stalled) this.#probation.broke();
+    this.#stalled = false;
     this.#connection++;
     this.inFlight = 0;
     this.link = 'offline';

@@ -116,6 +116,39 @@ describe('an upstream whose broker', () => {
     await upstream.close();
   });
 
+  test('breaks the connection at one message is spared it in the end, gets all others, and a gap', async () => {
+    const broker = await scripted({
+      publish: ({ socket }, { payload }) => {
+        if (!String(payload).includes('"n":3,')) return {};
+        socket.destroy();
+        return 'silence';
+      },
+    });
+    const upstream = await openTestUpstream(broker.url, temporaryFolder(), {
+      version: '3.1.1',
+      buffer: { flush: '40ms' },
+    });
+    for (let n = 1; n <= 10; n++) upstream.accept(event(n));
+    await vi.waitFor(() => expect(upstream.status()).toMatchObject({ acknowledged: 9, rejected: 1 }), 5000);
+    await broker.until(() => broker.published.some(({ topic }) => topic.endsWith('gap')));
+    await upstream.close();
+  });
+
+  test('breaks every connection for a while is blamed itself: nothing is given up', async () => {
+    const broker = await scripted({
+      publish: ({ number, socket }) => {
+        if (number > 15) return {};
+        socket.destroy();
+        return 'silence';
+      },
+    });
+    const upstream = await openTestUpstream(broker.url, temporaryFolder(), { version: '3.1.1' });
+    for (let n = 1; n <= 10; n++) upstream.accept(event(n));
+    await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(10), 8000);
+    expect(upstream.status()).toMatchObject({ rejected: 0, dropped: 0 });
+    await upstream.close();
+  });
+
   test('acknowledges twice, out of order, and what was never sent confuses nothing', async () => {
     const broker = await scripted({
       publish: (peer, { messageId = 0 }) => {
