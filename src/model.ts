@@ -143,7 +143,7 @@ export interface TelemetryEvent extends EventHead {
 }
 
 /** Why events were removed before they could be delivered. */
-export type GapCause = 'budget' | 'expired' | 'memory' | 'rejected' | 'unreadable' | 'purged';
+export type GapCause = 'budget' | 'expired' | 'memory' | 'rejected' | 'unreadable';
 
 /** Stands in the stream where events were removed: how many, from when to when, and why. */
 export interface GapEvent extends EventHead {
