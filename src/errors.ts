@@ -107,6 +107,11 @@ export const CODES = {
     'Another Tidegate uses the same data folder.',
     'Stop the other one, or give this one its own `data:`.',
   ),
+  GATEWAY_GONE: code(
+    'retry',
+    'The gateway that was asked ended before it answered.',
+    'Whether it did what was asked is not known: look, then ask again.',
+  ),
   USAGE: code('fix', 'The command line is wrong.', 'See `tidegate --help`.'),
 } as const satisfies Record<string, CodeEntry>;
 

@@ -1,7 +1,7 @@
 /** `tidegate outbox status`: what waits for each upstream. */
 import { readOutboxStatus } from '../delivery/status.js';
 import type { Snapshot } from '../gateway.js';
-import { connectControl } from '../ops/control.js';
+import { watchControl } from '../ops/control.js';
 import { spanText } from '../ops/repeated.js';
 import { toJson } from '../ops/text.js';
 import { findData } from './data.js';
@@ -41,7 +41,7 @@ export async function outboxStatus(options: { config?: string; json?: boolean } 
 }
 
 async function fromGateway(folder: string): Promise<OutboxStatus[] | undefined> {
-  const stream = await connectControl<Snapshot>(folder);
+  const stream = await watchControl<Snapshot>(folder);
   for await (const { upstreams } of stream ?? [])
     return upstreams.map(
       ({ id, waiting, inFlight, bytesOnDisk: bytes, oldest, link, dropped, rejected, drainedIn, hoursLeft }) => {

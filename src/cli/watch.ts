@@ -1,6 +1,6 @@
 /** `tidegate watch`: live values, from the running gateway or, when none runs, by polling here. */
 import { type Snapshot, startGateway } from '../gateway.js';
-import { connectControl } from '../ops/control.js';
+import { watchControl } from '../ops/control.js';
 import { openLog } from '../ops/log.js';
 import { toJson } from '../ops/text.js';
 import { loadSite } from '../site.js';
@@ -17,7 +17,7 @@ export async function watch(options: { config?: string; json?: boolean } = {}): 
   const folder = findData(file);
   const end = new AbortController();
   void untilSignal().then(() => end.abort());
-  const running = await connectControl<Snapshot>(folder, end.signal);
+  const running = await watchControl<Snapshot>(folder, end.signal);
   if (running === undefined)
     process.stderr.write('No gateway runs on this data folder: polling here, delivering nothing.\n');
   const show = openShow(options.json ?? false);

@@ -1,47 +1,62 @@
 /**
- * The control socket of a running gateway, `control.sock` in its data folder: whoever connects is told a snapshot at once and
- * then one per second, each one line of JSON. Only the user that runs the gateway may connect.
+ * The control socket of a running gateway, `control.sock` in its data folder. Only the user that runs the gateway may connect.
+ * Each connection asks once, in one line of JSON, and is answered in lines of JSON:
+ *
+ *     → {"ask":"watch"}      ← {"answer":{…}}   a snapshot at once and then one per second, until either side ends
+ *     → {"ask":"…", …}       ← {"answer":{…}}   or {"problems":[{"code":…,"message":…,"hint":…,"place":…}]}, and the end
  */
 import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { TidegateError } from '../errors.js';
+import { CODES, type ErrorCode, messageOf, ProblemList, TidegateError } from '../errors.js';
 import { toJson } from './text.js';
+
+/** What a connection asks for; all keys but `ask` are for whoever answers it. */
+export interface Request {
+  readonly ask: string;
+  readonly [key: string]: unknown;
+}
+
+/** How requests are answered, by what they ask. An answer is an object; what is thrown reaches the one that asked. */
+export type Answers = Readonly<Record<string, (request: Request) => object | Promise<object>>>;
 
 /** A served control socket. */
 export interface Control {
+  /** Takes no more requests; resolves when those at work are answered. */
   close(): Promise<void>;
 }
 
-/** A reader that lags this many bytes behind has stopped reading. */
+/** A watcher that lags this many bytes behind has stopped reading. */
 const LAG = 4_000_000;
+/** Most characters of a request. */
+const LONGEST_REQUEST = 100_000;
+
+/** An error as it goes over the socket. */
+type Problem = Pick<TidegateError, 'message'> & { code?: ErrorCode } & Partial<Pick<TidegateError, 'hint' | 'place'>>;
+type Line<T> = { readonly answer: T } | { readonly problems: readonly Problem[] };
 
 /**
- * Serves snapshots. The caller holds the data folder's lock, so a socket that is already there was left by a dead process.
+ * Serves snapshots to watchers, and `answers` to all others. The caller holds the data folder's lock, so a socket that is already
+ * there was left by a dead process.
  * @throws what the system says, when the file system knows no sockets
  */
-export async function serveControl(folder: string, snapshot: () => unknown): Promise<Control> {
+export async function serveControl(folder: string, snapshot: () => object, answers: Answers = {}): Promise<Control> {
   const clients = new Set<Socket>();
-  let timer: NodeJS.Timeout | undefined;
-  const tell = () => {
-    const line = `${toJson(snapshot())}\n`;
-    for (const client of clients) {
-      if (client.writableLength > LAG) client.destroy();
-      else client.write(line);
-    }
-  };
-  const server = createServer((client) => {
+  const watchers = new Set<Socket>();
+  const atWork = new Set<Promise<void>>();
+  const timer = setInterval(tell, 1_000).unref();
+  // Half open: whoever has said all that it asks may close its side and go on listening.
+  const server = createServer({ allowHalfOpen: true }, (client) => {
     clients.add(client);
     client.on('error', () => {});
     client.on('close', () => {
       clients.delete(client);
-      if (clients.size > 0) return;
-      clearInterval(timer);
-      timer = undefined;
+      watchers.delete(client);
     });
-    client.resume();
-    client.write(`${toJson(snapshot())}\n`);
-    timer ??= setInterval(tell, 1_000).unref();
+    readRequest(client, (text) => {
+      const work = serve(client, text).finally(() => atWork.delete(work));
+      atWork.add(work);
+    });
   });
   rmSync(join(folder, 'control.sock'), { force: true });
   const place = shortPlace(folder);
@@ -51,29 +66,140 @@ export async function serveControl(folder: string, snapshot: () => unknown): Pro
     // The socket exists as soon as `listen` returns: closed to others before the event loop turns.
     chmodSync(place.path, 0o600);
   }).catch((error: unknown) => {
+    clearInterval(timer);
     place.free();
     throw error;
   });
   server.unref();
   return {
-    close: () =>
-      new Promise((resolve) => {
-        clearInterval(timer);
-        for (const client of clients) client.destroy();
-        server.close(() => {
-          place.free();
-          resolve();
-        });
-      }),
+    async close() {
+      clearInterval(timer);
+      const closed = new Promise((resolve) => server.close(resolve));
+      await Promise.all(atWork);
+      for (const client of clients) {
+        if (watchers.has(client)) client.destroy();
+        else client.destroySoon();
+      }
+      await closed;
+      place.free();
+    },
   };
+
+  function tell(): void {
+    if (watchers.size === 0) return;
+    const line = lineOf({ answer: snapshot() });
+    for (const client of watchers) {
+      if (client.writableLength > LAG) client.destroy();
+      else client.write(line);
+    }
+  }
+
+  async function serve(client: Socket, text: string): Promise<void> {
+    try {
+      const request = requestOf(text);
+      if (request.ask === 'watch') {
+        client.write(lineOf({ answer: snapshot() }));
+        watchers.add(client);
+        return;
+      }
+      const answer = Object.hasOwn(answers, request.ask) ? answers[request.ask] : undefined;
+      if (!answer) {
+        const known = ['watch', ...Object.keys(answers)].join(', ');
+        throw new TidegateError('USAGE', `the running gateway does not know "${request.ask}"; it knows ${known}`, {
+          hint: 'The command and the gateway should be of the same version.',
+        });
+      }
+      client.end(lineOf({ answer: await answer(request) }));
+    } catch (error) {
+      client.end(lineOf({ problems: problemsOf(error) }));
+    }
+  }
+}
+
+/** Calls back with the first line that a client says, or with what it said when that is too long or it says no more. */
+function readRequest(client: Socket, then: (text: string) => void): void {
+  let text = '';
+  let done = false;
+  const finish = (): void => {
+    if (done) return;
+    done = true;
+    // What follows is not heard.
+    client.resume();
+    then(text);
+  };
+  client.setEncoding('utf8');
+  client.on('end', finish);
+  client.on('data', (chunk: string) => {
+    if (done) return;
+    text += chunk;
+    if (text.includes('\n') || text.length > LONGEST_REQUEST) finish();
+  });
+}
+
+function requestOf(text: string): Request {
+  const line = text.split('\n', 1)[0] ?? '';
+  let request: unknown;
+  try {
+    request = JSON.parse(line);
+  } catch {
+    // Told below.
+  }
+  if (typeof request === 'object' && request !== null && 'ask' in request && typeof request.ask === 'string')
+    return request as Request;
+  const hint = 'Write one line such as {"ask":"watch"}.';
+  throw new TidegateError('USAGE', 'the control socket was asked nothing that it understands', { hint });
+}
+
+function lineOf(line: Line<object>): string {
+  return `${toJson(line)}\n`;
+}
+
+function problemsOf(error: unknown): Problem[] {
+  if (error instanceof ProblemList) return error.errors.flatMap(problemsOf);
+  if (!(error instanceof TidegateError)) return [{ message: messageOf(error) }];
+  const { code, message, hint, place } = error;
+  return [{ code, message, hint, place }];
+}
+
+function errorOf(problems: readonly Problem[]): Error {
+  const known = problems.flatMap(({ code, message, hint, place }) =>
+    code && code in CODES ? [new TidegateError(code, message, { ...(hint && { hint }), ...(place && { place }) })] : [],
+  );
+  if (known.length === 0) return new Error(problems[0]?.message);
+  return known.length === 1 ? (known[0] as TidegateError) : new ProblemList(known);
 }
 
 /**
- * Listens to the gateway that runs on this data folder: each snapshot, until it ends or `signal` aborts.
+ * Watches the gateway that runs on this data folder: each snapshot, until it ends or `signal` aborts.
  * @returns undefined when none runs there
  * @throws TidegateError CONFIG_FILE when this user may not ask it
  */
-export async function connectControl<T>(folder: string, signal?: AbortSignal): Promise<AsyncIterable<T> | undefined> {
+export async function watchControl<T extends object>(
+  folder: string,
+  signal?: AbortSignal,
+): Promise<AsyncIterable<T> | undefined> {
+  const socket = await ask(folder, { ask: 'watch' });
+  if (!socket) return undefined;
+  const stop = () => void socket.destroy();
+  if (signal?.aborted) stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  return answersFrom<T>(socket);
+}
+
+/**
+ * Asks the gateway that runs on this data folder, and waits for its answer, however long that takes.
+ * @returns undefined when none runs there
+ * @throws what the gateway threw; TidegateError CONFIG_FILE when this user may not ask it, GATEWAY_GONE when it ended meanwhile
+ */
+export async function askControl<T extends object>(folder: string, request: Request): Promise<T | undefined> {
+  const socket = await ask(folder, request);
+  if (!socket) return undefined;
+  for await (const answer of answersFrom<T>(socket)) return answer;
+  throw new TidegateError('GATEWAY_GONE', `the gateway on ${folder} ended before it answered`);
+}
+
+/** Connects and asks; undefined when nobody listens. */
+async function ask(folder: string, request: Request): Promise<Socket | undefined> {
   const place = shortPlace(folder);
   const socket = createConnection(place.path);
   try {
@@ -90,25 +216,30 @@ export async function connectControl<T>(folder: string, signal?: AbortSignal): P
   } finally {
     place.free();
   }
-  const stop = () => void socket.destroy();
-  if (signal?.aborted) stop();
-  signal?.addEventListener('abort', stop, { once: true });
   socket.on('error', () => {});
-  return snapshots<T>(socket);
+  socket.write(`${toJson(request)}\n`);
+  return socket;
 }
 
-async function* snapshots<T>(socket: Socket): AsyncGenerator<T> {
+async function* answersFrom<T extends object>(socket: Socket): AsyncGenerator<T> {
+  for await (const text of linesFrom(socket)) {
+    const line = JSON.parse(text) as Line<T>;
+    if ('problems' in line) throw errorOf(line.problems);
+    yield line.answer;
+  }
+}
+
+async function* linesFrom(socket: Socket): AsyncGenerator<string> {
   let rest = '';
   socket.setEncoding('utf8');
   try {
     for await (const chunk of socket) {
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) yield JSON.parse(line) as T;
+      yield* lines;
     }
-  } catch (error) {
+  } catch {
     // Closed in the middle, by either side: that is an end like any other.
-    if (!socket.destroyed) throw error;
   } finally {
     socket.destroy();
   }

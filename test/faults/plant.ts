@@ -5,7 +5,7 @@ import { symlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { Snapshot, UpstreamStatus } from '../../src/gateway.js';
-import { connectControl } from '../../src/ops/control.js';
+import { watchControl } from '../../src/ops/control.js';
 import { TestBroker } from '../support/broker.js';
 import { CountingDevice } from '../support/counting-device.js';
 import { type CountingSite, writeCountingSite } from '../support/counting-site.js';
@@ -77,7 +77,7 @@ export class Plant {
 
   /** The gateway as it stands now. @throws Error when it does not run */
   async snapshot(): Promise<Snapshot> {
-    for await (const snapshot of (await connectControl<Snapshot>(this.folder)) ?? []) return snapshot;
+    for await (const snapshot of (await watchControl<Snapshot>(this.folder)) ?? []) return snapshot;
     throw new Error('the gateway does not run');
   }
 
