@@ -1,7 +1,6 @@
 /** The disk under a running gateway fills up, fails or dies: polling and live delivery go on, and what is lost is told. */
 import { describe, expect, test } from 'vitest';
-import { type Judgement, Plant } from './plant.js';
-import { record } from './report.js';
+import { Plant } from './plant.js';
 import { noTracer, sabotage } from './tracer.js';
 import { noVolumes, Volume } from './volume.js';
 
@@ -40,13 +39,13 @@ describe.skipIf(why)(`a disk${why ? `: ${why}` : ''}`, { timeout: 120_000 }, () 
     await plant.cloud.down();
     await plant.upstream(({ waiting }) => waiting.backlog > 0, 'a backlog on disk');
 
-    const end = await strike(plant, volume);
+    const mend = await strike(plant, volume);
     await plant.upstream(({ dropped }) => dropped > 0, 'memory is full');
     await plant.polled(250);
     await plant.cloud.up();
     await plant.arrives();
     await plant.polled(100);
-    await end();
+    await mend();
 
     // The disk is tried again every two seconds; that many polls take longer.
     await plant.polled(600);
@@ -55,17 +54,13 @@ describe.skipIf(why)(`a disk${why ? `: ${why}` : ''}`, { timeout: 120_000 }, () 
     await plant.upstream(({ waiting }) => waiting.backlog > 0, 'a backlog on disk again');
     await plant.cloud.up();
     const last = await settled(plant);
-    const { accepted, acknowledged, dropped, rejected, waiting } = await plant.drained();
-    expect(acknowledged + dropped + rejected + waiting.live).toBe(accepted);
+    const end = await plant.drained();
     expect(await plant.stop()).toBe(0);
-    const judgement = plant.judge(last);
-    report(`disk ${name}`, judgement);
-    expect(judgement).toMatchObject({ outOfOrder: [], reused: [] });
-    expect(judgement.told).toBe(judgement.lost.length);
+    const { gaps } = plant.check(`disk ${name}`, last, end);
     // One, and while that one is already on its way perhaps a second.
-    for (const { cause } of judgement.gaps) expect(['memory', 'budget']).toContain(cause);
-    expect(judgement.gaps.length).toBeGreaterThan(0);
-    expect(judgement.gaps.length).toBeLessThanOrEqual(3);
+    for (const { cause } of gaps) expect(['memory', 'budget']).toContain(cause);
+    expect(gaps.length).toBeGreaterThan(0);
+    expect(gaps.length).toBeLessThanOrEqual(3);
   });
 
   test.each(LASTING)(
@@ -90,10 +85,9 @@ describe.skipIf(why)(`a disk${why ? `: ${why}` : ''}`, { timeout: 120_000 }, () 
       plant.start();
       await plant.arrives();
       const last = await settled(plant);
+      const end = await plant.drained();
       expect(await plant.stop()).toBe(0);
-      const judgement = plant.judge(last);
-      report(`disk ${name}`, judgement);
-      expect(judgement).toMatchObject({ lost: [], outOfOrder: [], reused: [], gaps: [] });
+      expect(plant.check(`disk ${name}`, last, end).gaps).toEqual([]);
     },
   );
 });
@@ -104,9 +98,4 @@ async function settled(plant: Plant): Promise<number> {
   await plant.arrives();
   await plant.drained();
   return length;
-}
-
-function report(fault: string, { events, lost, told, duplicates, outOfOrder }: Judgement): void {
-  const silently = Math.max(0, lost.length - told);
-  record({ fault, runs: 1, events, lost: silently, told, duplicated: duplicates, reordered: outOfOrder.length });
 }

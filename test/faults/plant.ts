@@ -9,8 +9,9 @@ import { watchControl } from '../../src/ops/control.js';
 import { TestBroker } from '../support/broker.js';
 import { CountingDevice } from '../support/counting-device.js';
 import { type CountingSite, writeCountingSite } from '../support/counting-site.js';
-import { judge, type Verdict } from '../support/ledger.js';
+import type { Verdict } from '../support/ledger.js';
 import { temporaryFolder } from '../support/upstream.js';
+import { expectPromiseKept } from './promise.js';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 /** Milliseconds: far more than anything here takes. */
@@ -20,15 +21,6 @@ const PATIENCE = 40_000;
 export interface PlantOptions extends Pick<CountingSite, 'upstream' | 'every'> {
   /** The folder that outboxes are kept in; by default one beside gateway.yaml. */
   readonly outbox?: string;
-}
-
-/** What arrived, compared with what the device showed. */
-export interface Judgement extends Verdict {
-  /** Numbers that the device showed. */
-  readonly events: number;
-  /** Events that gaps stand for. */
-  readonly told: number;
-  readonly gaps: readonly { readonly cause: string; readonly count: number }[];
 }
 
 /** A device, a gateway and a broker. */
@@ -109,12 +101,11 @@ export class Plant {
     );
   }
 
-  /** Judges what has arrived. @param last up to which number */
-  judge(last: number): Judgement {
+  /** Judges what has arrived of all that the device showed. @param last up to which number; `accounts` as they were after that */
+  check(fault: string, last: number, { accounts }: UpstreamStatus, runs = 1): Verdict {
     const mustArrive = this.device.shown.map(({ n }) => n).filter((n) => n <= last);
-    const gaps = this.cloud.json<{ gap: { cause: string; count: number } }>('/gap').map(({ gap }) => gap);
-    const told = gaps.reduce((sum, { count }) => sum + count, 0);
-    return { ...judge(this.telemetry(), mustArrive), events: mustArrive.length, told, gaps };
+    const received = this.cloud.received.filter(({ topic }) => /^tidegate\/g\/(counter|gap)/.test(topic));
+    return expectPromiseKept({ fault, runs, received, mustArrive, accounts });
   }
 
   private telemetry(): TestBroker['received'] {
