@@ -47,10 +47,10 @@ function upstreamLine(status: UpstreamStatus, now: number): Span[] {
     [status.link, stateStyle(status.link)],
     '  outbox ',
     [`${countText(waiting)} waiting${age}`, waiting > 100 || status.link === 'offline' ? 'yellow' : 'green'],
-    `${disk}  ${countText(status.acknowledged)} acknowledged`,
+    `${disk}  ${countText(status.acknowledged)} acknowledged, ${countText(status.rate)} readings/s`,
   ];
   if (status.drainedIn !== undefined) spans.push([`  drained in ${spanText(status.drainedIn * 1000)}`, 'dim']);
-  if (status.hoursLeft !== undefined) spans.push([`  full in ${spanText(status.hoursLeft * 3_600_000)}`, 'dim']);
+  if (status.hoursLeft !== undefined) spans.push([`  room for ${spanText(status.hoursLeft * 3_600_000)}`, 'dim']);
   const lost = status.dropped + status.rejected;
   if (lost > 0) spans.push([`  ${countText(lost)} removed`, 'red']);
   if (status.reason !== undefined) spans.push([`  ${printable(status.reason)}`, 'dim']);

@@ -1,4 +1,5 @@
-/** `tidegate outbox status`: what waits for each upstream. */
+/** `tidegate outbox status`: what waits for each upstream, and what became of all that it was given. */
+import { type Account, ENDS } from '../delivery/counters.js';
 import { readOutboxStatus } from '../delivery/status.js';
 import type { Snapshot } from '../gateway.js';
 import { watchControl } from '../ops/control.js';
@@ -23,11 +24,13 @@ interface OutboxStatus {
   readonly oldest?: number;
   /** State of the link; absent while no gateway runs. */
   readonly link?: string;
-  /** Events removed since the start, and reported upstream; absent while no gateway runs. */
-  readonly removed?: number;
-  /** Seconds until the backlog is gone, and hours until the file is full, at the present rates. */
+  /** Readings acknowledged per second; absent while no gateway runs. */
+  readonly rate?: number;
+  /** Seconds until the backlog is gone, and hours until something must give way, at the present rates. */
   readonly drainedIn?: number;
   readonly hoursLeft?: number;
+  /** By lane, since the file was made; absent until it is open. */
+  readonly accounts?: Readonly<Record<string, Account>>;
 }
 
 /** Asks the running gateway, or reads the files when none runs. Gives the exit code. */
@@ -44,9 +47,8 @@ async function fromGateway(folder: string): Promise<OutboxStatus[] | undefined> 
   const stream = await watchControl<Snapshot>(folder);
   for await (const { upstreams } of stream ?? [])
     return upstreams.map(
-      ({ id, waiting, inFlight, bytesOnDisk: bytes, oldest, link, dropped, rejected, drainedIn, hoursLeft }) => {
-        const removed = dropped + rejected;
-        return { id, ...waiting, inFlight, bytes, oldest, link, removed, drainedIn, hoursLeft };
+      ({ id, waiting, inFlight, bytesOnDisk: bytes, oldest, link, rate, drainedIn, hoursLeft, accounts }) => {
+        return { id, ...waiting, inFlight, bytes, oldest, link, rate, drainedIn, hoursLeft, accounts };
       },
     );
   return undefined;
@@ -54,7 +56,7 @@ async function fromGateway(folder: string): Promise<OutboxStatus[] | undefined> 
 
 async function fromFiles(folder: string): Promise<OutboxStatus[]> {
   const files = await readOutboxStatus(folder);
-  return files.map(({ id, alarm, backlog, bytes, oldest }) => ({
+  return files.map(({ id, alarm, backlog, bytes, oldest, accounts }) => ({
     id,
     alarm,
     live: 0,
@@ -62,6 +64,7 @@ async function fromFiles(folder: string): Promise<OutboxStatus[]> {
     inFlight: 0,
     bytes,
     oldest,
+    accounts,
   }));
 }
 
@@ -78,9 +81,9 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
     'in flight',
     'on disk',
     'oldest',
+    'readings/s',
     'drained in',
-    'full in',
-    'removed',
+    'room for',
   ];
   const rows = outboxes.map((outbox) => [
     outbox.id,
@@ -91,9 +94,18 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
     countText(outbox.inFlight),
     bytesText(outbox.bytes),
     outbox.oldest === undefined ? '–' : spanText(Math.max(now - outbox.oldest, 0)),
+    outbox.rate === undefined ? '–' : countText(outbox.rate),
     outbox.drainedIn === undefined ? '–' : spanText(outbox.drainedIn * 1000),
     outbox.hoursLeft === undefined ? '–' : spanText(outbox.hoursLeft * 3_600_000),
-    outbox.removed === undefined ? '–' : countText(outbox.removed),
   ]);
-  return [about, '', ...formatTable(head, rows, head.slice(2))];
+  return [about, '', ...formatTable(head, rows, head.slice(2)), '', ...accountsText(outboxes)];
+}
+
+/** A line for each lane: what was accepted, and where it is now. */
+function accountsText(outboxes: readonly OutboxStatus[]): string[] {
+  const counts = ['accepted', 'waiting', ...ENDS] as const;
+  const rows = outboxes.flatMap(({ id, accounts = {} }) =>
+    Object.entries(accounts).map(([lane, account]) => [id, lane, ...counts.map((count) => countText(account[count]))]),
+  );
+  return formatTable(['upstream', 'lane', ...counts], rows, counts);
 }

@@ -76,10 +76,14 @@ export class Budget {
     );
   }
 
-  /** True when so much is used that thinning should begin, before a commit has to wait for it. */
+  /** Bytes left until thinning should begin, before a commit has to wait for it; where nothing is thinned out, until the file is full. */
+  get room(): number {
+    return this.#most() * (this.#limits.whenFull.live === 'thin' ? HIGH_WATER : 1) - this.#used();
+  }
+
+  /** True when there is no room left, and thinning can make some. */
   get wantsThinning(): boolean {
-    const most = this.#most();
-    return this.#limits.whenFull.live === 'thin' && most - this.#used() < most * (1 - HIGH_WATER);
+    return this.#limits.whenFull.live === 'thin' && this.room < 0;
   }
 
   /**

@@ -13,6 +13,12 @@ export type End = (typeof ENDS)[number];
 /** Events by how they ended. */
 export type Totals = Record<End, number>;
 
+/** The accounts of a lane since its file was made, in events other than gaps. `accepted` is the sum of all others, at every moment. */
+export interface Account extends Readonly<Totals> {
+  readonly accepted: number;
+  readonly waiting: number;
+}
+
 /** Events by lane and how they ended, since the last report. */
 export type Settled = Readonly<Record<StreamName, Partial<Totals>>>;
 
@@ -36,33 +42,40 @@ export function noTotals(): Totals {
   return Object.fromEntries(ENDS.map((end) => [end, 0])) as Totals;
 }
 
+/** The account of a lane in which so many events wait. */
+export function accountOf(totals: Readonly<Totals>, waiting: number): Account {
+  return { accepted: ENDS.reduce((sum, end) => sum + totals[end], waiting), waiting, ...totals };
+}
+
 /** The end that a removal means for its events. */
 export function endOf({ cause }: Removed): End {
   if (cause === 'budget' || cause === 'memory') return 'dropped';
   return cause;
 }
 
-/** Opens the accounts of a file. */
-export function openLedger(db: Database.Database): Ledger {
+/** How events of each lane ended, since the file was made. */
+export function readTotals(db: Database.Database): Record<StreamName, Totals> {
   const totals: Record<StreamName, Totals> = { alarm: noTotals(), live: noTotals() };
   const read = db.prepare<[], { stream: StreamName; ends: End; events: number }>('SELECT * FROM counters');
+  for (const { stream, ends, events } of read.all()) totals[stream][ends] = events;
+  return totals;
+}
+
+/** Opens the accounts of a file. */
+export function openLedger(db: Database.Database): Ledger {
+  const totals = readTotals(db);
   const write = db.prepare('INSERT OR REPLACE INTO counters VALUES (?, ?, ?)');
-  const reload = (): void => {
-    for (const stream of STREAMS) Object.assign(totals[stream], noTotals());
-    for (const { stream, ends, events } of read.all()) totals[stream][ends] = events;
-  };
   const count = (stream: StreamName, end: End, events: number | undefined): void => {
     if (!events) return;
     totals[stream][end] += events;
     write.run(stream, end, totals[stream][end]);
   };
-  reload();
   return {
     totals,
     add(settled, removed) {
       for (const stream of STREAMS) for (const end of ENDS) count(stream, end, settled?.[stream][end]);
       for (const gone of removed) count(gone.stream, endOf(gone), gone.events);
     },
-    reload,
+    reload: () => void Object.assign(totals, readTotals(db)),
   };
 }

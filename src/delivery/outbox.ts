@@ -7,7 +7,7 @@ import type { BufferConfig } from '../config/schema.js';
 import type { Event, GapEvent } from '../model.js';
 import type { Clock } from '../ops/clock.js';
 import { corrected } from './correction.js';
-import { ENDS, type End, endOf, type Totals } from './counters.js';
+import { type Account, accountOf, ENDS, type End, endOf, type Totals } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
 import { Pace, type PaceOptions } from './pace.js';
 import { STREAMS, type StreamName } from './rows.js';
@@ -35,12 +35,6 @@ export interface OutboxOptions {
   ready(): void;
 }
 
-/** The accounts of a lane since its file was made, in events other than gaps. `accepted` is the sum of all others, at every moment. */
-export interface Account extends Readonly<Totals> {
-  readonly accepted: number;
-  readonly waiting: number;
-}
-
 /** Counts since the start, in events other than gaps; `readings` counts the values in those acknowledged. */
 export interface Counters {
   accepted: number;
@@ -55,6 +49,8 @@ export interface Counters {
 export class Outbox {
   readonly counters: Counters = { accepted: 0, acknowledged: 0, dropped: 0, rejected: 0, late: 0, readings: 0 };
   bytesOnDisk: number;
+  /** Bytes by which the file may grow before something gives way. */
+  room: number;
   /** True while nothing on disk may give way for what waits in memory. */
   full = false;
   readonly #streams: Readonly<Record<StreamName, Stream>>;
@@ -79,12 +75,12 @@ export class Outbox {
       return new Stream({ name, file, extent: file[name], ahead, gapTopic, ready, failed, unreadable });
     };
     this.#totals = { alarm: { ...file.totals.alarm }, live: { ...file.totals.live } };
-    const known = (name: StreamName): number =>
-      ENDS.reduce((sum, end) => sum + file.totals[name][end], file[name].events);
+    const known = (name: StreamName): number => accountOf(file.totals[name], file[name].events).accepted;
     this.#accepted = { alarm: known('alarm'), live: known('live') };
     this.#streams = { alarm: open('alarm'), live: open('live') };
     this.#pace = new Pace({ ...options.pace, window: ahead });
     this.bytesOnDisk = file.bytes;
+    this.room = file.room;
     options.clock.onKnown((correction) => {
       this.#reportRejections();
       for (const name of STREAMS) this.#streams[name].correct(correction);
@@ -193,10 +189,9 @@ export class Outbox {
     return { accepted: this.#accepted[name], waiting: fresh + stored, ...this.#totals[name] };
   }
 
-  /** Time of the oldest event in memory, milliseconds since 1970. */
+  /** Time of the oldest event, milliseconds since 1970. */
   oldest(): number | undefined {
-    const times = STREAMS.flatMap((name) => [this.#streams[name].stored.peek(), this.#streams[name].fresh.peek()]);
-    const found = times.flatMap((entry) => (entry ? [entry.event.at] : []));
+    const found = STREAMS.flatMap((name) => this.#streams[name].oldest() ?? []);
     return found.length > 0 ? Math.min(...found) : undefined;
   }
 
@@ -278,13 +273,15 @@ export class Outbox {
       const removable = { alarm: alarm.removable, live: live.removable };
       // By a clock that steps do not move, and only once it is right: a wrong date lets nothing expire.
       const expireBefore = config.age !== undefined && clock.known ? clock.steadyNow() - config.age : undefined;
-      const { ids, removed, bytes } = await file.commit({
+      const { ids, removed, bytes, room, oldest } = await file.commit({
         segments,
         removable,
         settled,
         ...(expireBefore !== undefined && { expireBefore }),
       });
       this.bytesOnDisk = bytes;
+      this.room = room;
+      for (const name of STREAMS) this.#streams[name].oldestOnDisk = oldest[name];
       if (ids)
         for (const [i, { name, entries }] of chunks.entries()) this.#streams[name].saved(entries, ids[i] as number);
       else keepInMemory();

@@ -53,7 +53,7 @@ export interface Extent {
   /** Highest row id; 0 when empty. */
   readonly lastId: number;
   /** Time of the oldest event; undefined when empty. */
-  readonly from: number | undefined;
+  readonly oldest: number | undefined;
 }
 
 /** What the columns of a row say of its segment. */
@@ -108,14 +108,19 @@ export function deleteRow(db: Database.Database, stream: StreamName, id: number)
 /** What waits in a stream. Reads every row's head: for the start and for status, not for the hot path. */
 export function extentOf(db: Database.Database, stream: StreamName): Extent {
   const row = db
-    .prepare<[], { segments: number; events: number; readings: number; last: number; oldest: number | null }>(
+    .prepare<[], { segments: number; events: number; readings: number; last: number }>(
       `SELECT count(*) AS segments, coalesce(sum(iif(gap IS NULL, events, 0)), 0) AS events,
-              coalesce(sum(iif(gap IS NULL, readings, 0)), 0) AS readings, coalesce(max(id), 0) AS last, min(from_at) AS oldest FROM ${stream}`,
+              coalesce(sum(iif(gap IS NULL, readings, 0)), 0) AS readings, coalesce(max(id), 0) AS last FROM ${stream}`,
     )
     .get();
   if (!row) throw new TypeError('an aggregate gives one row');
-  const { segments, events, readings, last, oldest } = row;
-  return { segments, events, readings, lastId: last, from: oldest ?? undefined };
+  const { segments, events, readings, last } = row;
+  return { segments, events, readings, lastId: last, oldest: oldestOf(db, stream) };
+}
+
+/** Time of the oldest event on disk, which the first row holds; undefined when there is none. */
+export function oldestOf(db: Database.Database, stream: StreamName): number | undefined {
+  return db.prepare<[], number>(`SELECT from_at FROM ${stream} ORDER BY id LIMIT 1`).pluck().get();
 }
 
 /** Bytes of a file that are in use, free pages left out. */

@@ -18,6 +18,7 @@ import {
   extentOf,
   headOf,
   insertRow,
+  oldestOf,
   type Row,
   type SegmentHead,
   type StreamName,
@@ -57,8 +58,11 @@ export interface Committed {
   readonly ids: readonly number[] | undefined;
   /** What had to go to keep the budget, thinning since the last commit included. */
   readonly removed: readonly Removed[];
-  /** Bytes of the file in use. */
+  /** Bytes of the file in use, and by how many more it may grow before something gives way. */
   readonly bytes: number;
+  readonly room: number;
+  /** Time of the oldest event on disk, milliseconds since 1970. */
+  readonly oldest: Readonly<Record<StreamName, number | undefined>>;
 }
 
 /** An open outbox file. */
@@ -108,6 +112,11 @@ export class SegmentFile {
     return bytesInUse(this.#db);
   }
 
+  /** Bytes by which the file may grow before something gives way. */
+  room(): number {
+    return this.#budget.room;
+  }
+
   /**
    * Writes segments in one transaction, making room first where the budget asks for it.
    * @throws the database's own error (SQLITE_FULL, SQLITE_IOERR, …); nothing is written then
@@ -125,7 +134,13 @@ export class SegmentFile {
         removed.push(...room.removed);
         const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, bodies[i] as Buffer)) : undefined;
         this.#ledger.add(settled, removed);
-        return { ids, removed: [...this.#thinned, ...removed], bytes: this.bytes() };
+        return {
+          ids,
+          removed: [...this.#thinned, ...removed],
+          bytes: this.bytes(),
+          room: this.room(),
+          oldest: this.#oldest(),
+        };
       })();
       this.#thinned = [];
       return done;
@@ -177,6 +192,10 @@ export class SegmentFile {
 
   close(): void {
     this.#db.close();
+  }
+
+  #oldest(): Committed['oldest'] {
+    return { alarm: oldestOf(this.#db, 'alarm'), live: oldestOf(this.#db, 'live') };
   }
 
   #insert(segment: NewSegment, body: Buffer): number {

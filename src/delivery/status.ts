@@ -2,6 +2,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { TidegateError } from '../errors.js';
+import type { Account } from './counters.js';
+import type { StreamName } from './rows.js';
 
 /** One upstream's file. Counts are events; times milliseconds since 1970. */
 export interface OutboxFileStatus {
@@ -12,7 +14,10 @@ export interface OutboxFileStatus {
   readonly readings: number;
   /** Bytes of the file in use. */
   readonly bytes: number;
+  /** Time of the oldest event. */
   readonly oldest?: number;
+  /** Since the file was made. */
+  readonly accounts: Readonly<Record<StreamName, Account>>;
 }
 
 /** Where a data folder keeps its outbox files. */
@@ -29,6 +34,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
   if (!existsSync(folder)) return [];
   const { default: Database } = await import('better-sqlite3');
   const { bytesInUse, extentOf } = await import('./rows.js');
+  const { accountOf, readTotals } = await import('./counters.js');
   const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite'));
   return names.sort().map((name) => {
     const file = join(folder, name);
@@ -36,7 +42,8 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
       const db = new Database(file, { readonly: true, timeout: 5000 });
       try {
         const [alarm, live] = [extentOf(db, 'alarm'), extentOf(db, 'live')];
-        const times = [alarm.from, live.from].filter((time) => time !== undefined);
+        const totals = readTotals(db);
+        const times = [alarm.oldest, live.oldest].filter((time) => time !== undefined);
         return {
           id: basename(name, '.sqlite'),
           file,
@@ -45,6 +52,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
           readings: alarm.readings + live.readings,
           bytes: bytesInUse(db),
           oldest: times.length > 0 ? Math.min(...times) : undefined,
+          accounts: { alarm: accountOf(totals.alarm, alarm.events), live: accountOf(totals.live, live.events) },
         };
       } finally {
         db.close();

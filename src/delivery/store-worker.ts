@@ -27,6 +27,7 @@ function answer({ file: handle, call }: Request): unknown {
     return {
       epoch,
       bytes: opened.bytes(),
+      room: opened.room(),
       alarm: opened.extent('alarm'),
       live: opened.extent('live'),
       totals: opened.counters(),

@@ -29,7 +29,9 @@ export type Reply = { id: number; result: unknown } | { id: number; failure: { c
 /** What an outbox file holds when it is opened. */
 export interface Opened {
   readonly epoch: number;
+  /** Bytes in use, and by how many more the file may grow before something gives way. */
   readonly bytes: number;
+  readonly room: number;
   readonly alarm: Extent;
   readonly live: Extent;
   /** Counts since the file was made. */

@@ -31,8 +31,9 @@ export interface StreamOptions extends RemovalOptions {
 export class Stream {
   readonly fresh = new EntryQueue();
   readonly stored = new EntryQueue();
-  /** Events that are on disk only. */
+  /** Events that are on disk only, and the time of the oldest on disk. */
   onDisk: number;
+  oldestOnDisk: number | undefined;
   /** Bytes that `fresh` occupies, roughly. */
   weight = 0;
   /** Rows up to this id are released; rows up to the other are read back. */
@@ -53,6 +54,7 @@ export class Stream {
   constructor(options: StreamOptions) {
     this.#options = options;
     this.onDisk = options.extent.events;
+    this.oldestOnDisk = options.extent.oldest;
     this.#releasedUpTo = options.extent.lastId;
     this.#removal = new Removal(options);
   }
@@ -114,6 +116,11 @@ export class Stream {
     this.#correction = correction;
     for (const queue of [this.fresh, this.stored])
       for (const entry of queue) entry.event = this.#timed(entry.event, entry.epoch);
+  }
+
+  /** Time of the oldest event, milliseconds since 1970; undefined when there is none. */
+  oldest(): number | undefined {
+    return this.stored.peek()?.event.at ?? (this.onDisk > 0 ? this.oldestOnDisk : this.fresh.peek()?.event.at);
   }
 
   /** After a lost connection: all that was sent waits again. */

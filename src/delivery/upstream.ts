@@ -4,10 +4,11 @@ import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { Event } from '../model.js';
 import type { Clock } from '../ops/clock.js';
+import type { Account } from './counters.js';
 import { Forwarder } from './forwarder.js';
 import { encodeJson } from './json-payload.js';
 import { MqttSink } from './mqtt-sink.js';
-import { type Account, Outbox } from './outbox.js';
+import { Outbox } from './outbox.js';
 import type { StreamName } from './rows.js';
 import type { Salvage } from './salvage.js';
 import { outboxFolder } from './status.js';
@@ -50,7 +51,7 @@ export interface UpstreamStatus {
   readonly rate: number;
   /** Seconds until the backlog is gone, at the present rate; absent while it does not shrink. */
   readonly drainedIn?: number;
-  /** Hours until the file is full, at the rate of the last minute; absent while it does not grow. */
+  /** Hours until telemetry is thinned out, or else given up, at the rate of the last minute; absent while the file does not grow. */
   readonly hoursLeft?: number;
   /** Since the outbox file was made; absent until it is open. */
   readonly accounts?: Readonly<Record<StreamName, Account>>;
@@ -111,7 +112,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       oldest: outbox.oldest(),
       ...outbox.counters,
       rate: rate.perSecond(),
-      ...estimates(outbox.waiting().backlog, drain.perSecond(), size - outbox.bytesOnDisk, growth.perSecond()),
+      ...estimates(outbox.waiting().backlog, drain.perSecond(), outbox.room, growth.perSecond()),
       accounts: { alarm: outbox.account('alarm'), live: outbox.account('live') },
     }),
     async close() {
@@ -126,7 +127,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   function tellSalvage(salvage: Salvage): void {
     log.error(salvage, 'the outbox was damaged; what could be read was carried into a new file');
     const at = Date.now();
-    const from = file.live.from ?? at;
+    const from = file.live.oldest ?? at;
     if (!salvage.complete)
       outbox.accept({
         kind: 'gap',
@@ -141,7 +142,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   }
 }
 
-/** When the backlog will be gone, or the file full. */
+/** When the backlog will be gone, or something must give way. */
 function estimates(
   backlog: number,
   drained: number,

@@ -66,6 +66,7 @@ describe('delivery', () => {
     await cloud.down();
     for (const n of range(2, 300)) upstream.accept(event(n));
     await vi.waitFor(() => expect(upstream.status().waiting).toEqual({ alarm: 0, live: 0, backlog: 299 }), 5000);
+    expect(upstream.status().oldest).toBe(event(2).at);
     upstream.accept(event(301));
     await cloud.up();
     await cloud.until(() => cloud.json('t/live').length === 301);

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { UpstreamStatus } from '../../src/gateway.js';
 import { type Running, run, start } from '../support/command.js';
 
 /** A simulated meter, a gateway that polls it, and a broker that is not there. */
@@ -143,13 +144,22 @@ describe('while the gateway runs', () => {
           id: 'cloud',
           link: expect.any(String),
           alarm: 0,
-          removed: 0,
           live: expect.any(Number),
+          rate: expect.any(Number),
+          accounts: {
+            alarm: expect.objectContaining({ accepted: 0, unreadable: 0 }),
+            live: expect.objectContaining({ acknowledged: 0, dropped: 0 }),
+          },
         }),
       ],
     });
     const { stdout: table } = await run(['outbox', 'status'], { cwd, env });
-    expect(table).toMatch(/^From the running gateway\.\n\nupstream +link +alarm +live +backlog/);
+    expect(table).toMatch(
+      /^From the running gateway\.\n\nupstream +link +alarm +live +backlog .* readings\/s +drained in +room for\n/,
+    );
+    expect(table).toMatch(
+      /\n\nupstream +lane +accepted +waiting +acknowledged +dropped .*\ncloud +alarm +0 +0 .*\ncloud +live +[1-9]/,
+    );
   });
 
   test('a second one on the same data folder is refused: exit code 4', async () => {
@@ -169,9 +179,18 @@ describe('when the gateway is told to stop', () => {
     expect(await watch.finished).toMatchObject({ code: 0, stderr: 'The gateway has ended.\n' });
 
     const { stdout: status } = await run(['outbox', 'status', '--json'], { cwd });
-    const { running, outboxes } = json<{ running: boolean; outboxes: { id: string; backlog: number }[] }>(status);
+    const { running, outboxes } = json<{
+      running: boolean;
+      outboxes: { id: string; backlog: number; accounts: UpstreamStatus['accounts'] }[];
+    }>(status);
     expect([running, outboxes.length, outboxes[0]?.id]).toEqual([false, 1, 'cloud']);
-    expect(outboxes[0]?.backlog).toBeGreaterThan(0);
+    const [{ backlog = 0, accounts } = {}] = outboxes;
+    expect(backlog).toBeGreaterThan(0);
+    expect(accounts?.live).toMatchObject({ accepted: backlog, waiting: backlog, acknowledged: 0 });
+    const { stdout: table } = await run(['outbox', 'status'], { cwd });
+    expect(table).toMatch(
+      /^No gateway runs; .*\n\nupstream [^\n]*\ncloud [^\n]*\n\nupstream +lane [^\n]*\ncloud +alarm +0 /,
+    );
   });
 
   test('watch polls by itself, and delivers nothing', async () => {

@@ -66,7 +66,7 @@ describe('what is shown', () => {
     ];
     expect(draw(snapshot([device('press-1', points)]), 60)).toEqual([
       'plant-7  1 of 1 devices online  1 234 readings/s  100 polls…',
-      '→ cloud online  outbox 0 waiting  10 acknowledged',
+      '→ cloud online  outbox 0 waiting  10 acknowledged, 5 readin…',
       '',
       '● press-1  acme/press  online  1 of 5 points bad',
       expect.stringMatching(/^ {2}voltage +230\.15 V *$/),
@@ -84,10 +84,13 @@ describe('what is shown', () => {
       waiting: { alarm: 1, live: 20, backlog: 12_000 },
       oldest: NOW - 45_000,
       bytesOnDisk: 1_500_000,
+      rate: 0,
+      drainedIn: 300,
+      hoursLeft: 26,
       dropped: 7,
     });
     expect(draw(snapshot([], [filling]), 200)[1]).toBe(
-      '→ cloud offline  outbox 12 021 waiting, oldest 45 s, 1.5 MB on disk  10 acknowledged  7 removed  connect ECONNREFUSED',
+      '→ cloud offline  outbox 12 021 waiting, oldest 45 s, 1.5 MB on disk  10 acknowledged, 0 readings/s  drained in 5 min  room for 26 h  7 removed  connect ECONNREFUSED',
     );
   });
 
