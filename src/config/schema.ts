@@ -49,6 +49,11 @@ const buffer = z.strictObject({
     })
     .prefault({})
     .describe('What gives way when the file is full.'),
+  rejected: size
+    .default(1_000_000)
+    .describe(
+      'Most bytes of what the broker refused for good, kept for `tidegate outbox`; within `size`, the oldest give way.',
+    ),
   memory: size.default(32_000_000).describe('Most bytes waiting in memory for the disk.'),
   flush: wait.default(1_000).describe('Flush window: an event is acknowledged or on disk within this time.'),
   live_for: wait

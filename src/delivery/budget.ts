@@ -41,6 +41,8 @@ export interface Limits {
   /** Bytes of the disk to leave free; undefined: 100 MB, but not more than a twentieth of the disk. */
   readonly keepFree: number | undefined;
   readonly whenFull: Readonly<Record<StreamName, WhenFull>>;
+  /** Most bytes of what the upstream refused for good. */
+  readonly rejected: number;
 }
 
 /** Rows that nobody holds in memory: ids after the first and up to the second, but for those settled in part. */
@@ -81,6 +83,11 @@ export class Budget {
     return this.#most() * (this.#limits.whenFull.live === 'thin' ? HIGH_WATER : 1) - this.#used();
   }
 
+  /** Bytes left until the file is full. */
+  get free(): number {
+    return this.#most() - this.#used();
+  }
+
   /** True when there is no room left, and thinning can make some. */
   get wantsThinning(): boolean {
     return this.#limits.whenFull.live === 'thin' && this.room < 0;
@@ -92,7 +99,7 @@ export class Budget {
    */
   makeRoom(needed: number, removable: Removable): { removed: Removed[]; fits: boolean } {
     const removed: Removed[] = [];
-    const fits = (): boolean => this.#most() - this.#used() >= needed;
+    const fits = (): boolean => this.free >= needed;
     const { whenFull } = this.#limits;
     for (let slice = 0; whenFull.live === 'thin' && !fits() && slice < SLICES_PER_COMMIT; slice++) {
       const thinned = this.thinSlice(removable);

@@ -126,7 +126,7 @@ export class Forwarder {
     const code: ErrorCode = 'UPSTREAM_REJECTED';
     const { topic } = entry.event;
     this.#log.warn({ code, topic, reason }, 'the upstream refused a message for good; it is reported as a gap');
-    this.#outbox.rejected(entry);
+    this.#outbox.rejected(entry, reason);
   }
 
   /** The upstream asks for less: a pause that doubles until something is taken again. */

@@ -14,8 +14,11 @@ import type { Entry } from './entry.js';
 /** The start of each member, `"name":`, kept by the identity of the names that events share. */
 const keysOf = new WeakMap<readonly string[], readonly string[]>();
 
+/** What a message tells of an entry. */
+export type Told = Pick<Entry, 'epoch' | 'seq' | 'event' | 'late'>;
+
 /** Encodes an entry for a gateway. */
-export function encodeJson(entry: Entry, gateway: string): string {
+export function encodeJson(entry: Told, gateway: string): string {
   const { event } = entry;
   const clock = event.clock ? ',"clock":"unset"' : '';
   const late = entry.late ? ',"late":true}' : '}';
@@ -23,11 +26,11 @@ export function encodeJson(entry: Entry, gateway: string): string {
 }
 
 /** The id of an event: gateway, epoch, sequence. Unique for ever within its upstream; a gap takes the number of the last event it stands for. */
-export function idOf(entry: Entry, gateway: string): string {
+export function idOf(entry: Omit<Told, 'late'>, gateway: string): string {
   return `${gateway}:${entry.epoch}:${entry.seq}${entry.event.kind === 'gap' ? '-gap' : ''}`;
 }
 
-function telemetry(entry: Entry, event: TelemetryEvent, gateway: string): string {
+function telemetry(entry: Told, event: TelemetryEvent, gateway: string): string {
   const { names, values, flaws } = event;
   const keys = keysFor(names);
   let text = `{"id":"${idOf(entry, gateway)}","ts":${event.at},"device":"${event.device}","values":{`;
@@ -43,7 +46,7 @@ function telemetry(entry: Entry, event: TelemetryEvent, gateway: string): string
   return flaws ? text + flawsText('bad', names, flaws) + flawsText('uncertain', names, flaws) : text;
 }
 
-function gap(entry: Entry, event: GapEvent, gateway: string): string {
+function gap(entry: Told, event: GapEvent, gateway: string): string {
   const { cause, count, from, to } = event;
   const device = event.device && `,"device":"${event.device}"`;
   return `{"id":"${idOf(entry, gateway)}","ts":${event.at}${device},"gap":${JSON.stringify({ cause, count, from, to })}`;

@@ -197,7 +197,8 @@ function status(state: 'online' | 'offline'): string {
 function outcomeOf(error: (Error & { code?: number | string }) | undefined | null): Outcome | undefined {
   if (!error) return { is: 'sent' };
   if (typeof error.code !== 'number') return undefined;
-  return { is: LATER.has(error.code) ? 'retry' : 'rejected', reason: wordsOf(error) };
+  const words = wordsOf(error).replace('Publish error: ', '').toLowerCase();
+  return { is: LATER.has(error.code) ? 'retry' : 'rejected', reason: `reason code ${error.code}, ${words}` };
 }
 
 /** An error's words; connection errors of several addresses carry theirs inside. */

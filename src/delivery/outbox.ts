@@ -10,6 +10,7 @@ import { corrected } from './correction.js';
 import { type Account, accountOf, ENDS, type End, endOf, type Totals } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
 import { Pace, type PaceOptions } from './pace.js';
+import { Rejections } from './rejections.js';
 import { STREAMS, type StreamName } from './rows.js';
 import { chunked, pack } from './segment.js';
 import type { StoreFile } from './store.js';
@@ -56,6 +57,7 @@ export class Outbox {
   readonly #streams: Readonly<Record<StreamName, Stream>>;
   readonly #totals: Readonly<Record<StreamName, Totals>>;
   readonly #accepted: Record<StreamName, number>;
+  readonly #rejections: Rejections;
   readonly #pace: Pace;
   readonly #ticker: NodeJS.Timeout;
   #lastSeq = 0;
@@ -72,11 +74,13 @@ export class Outbox {
     const failed = (error: Error): void => this.#failed(error);
     const open = (name: StreamName): Stream => {
       const unreadable = (events: number): void => this.#lose(name, 'unreadable', events);
-      return new Stream({ name, file, extent: file[name], ahead, gapTopic, ready, failed, unreadable });
+      const rejections = this.#rejections;
+      return new Stream({ name, file, extent: file[name], ahead, gapTopic, rejections, ready, failed, unreadable });
     };
     this.#totals = { alarm: { ...file.totals.alarm }, live: { ...file.totals.live } };
     const known = (name: StreamName): number => accountOf(file.totals[name], file[name].events).accepted;
     this.#accepted = { alarm: known('alarm'), live: known('live') };
+    this.#rejections = new Rejections(config.rejected, file.rejected);
     this.#streams = { alarm: open('alarm'), live: open('live') };
     this.#pace = new Pace({ ...options.pace, window: ahead });
     this.bytesOnDisk = file.bytes;
@@ -153,9 +157,10 @@ export class Outbox {
     this.#streamOf(entry).settle(entry, 'acknowledged');
   }
 
-  /** The upstream will never take it: counted, and reported as a gap. */
-  rejected(entry: Entry): void {
+  /** The upstream will never take it: counted, reported as a gap, and kept for a person to look at. */
+  rejected(entry: Entry, reason: string): void {
     const { event } = entry;
+    this.#rejections.add(entry, reason);
     this.#streamOf(entry).settle(entry, 'rejected');
     if (event.kind === 'gap') return;
     this.counters.rejected++;
@@ -187,6 +192,12 @@ export class Outbox {
   account(name: StreamName): Account {
     const { fresh, stored } = this.#streams[name].waiting();
     return { accepted: this.#accepted[name], waiting: fresh + stored, ...this.#totals[name] };
+  }
+
+  /** Refused events that are kept, and those that had to be forgotten since the start. */
+  get rejections(): { readonly kept: number; readonly forgotten: number } {
+    const { kept, forgotten } = this.#rejections;
+    return { kept, forgotten };
   }
 
   /** Time of the oldest event, milliseconds since 1970. */
@@ -222,8 +233,8 @@ export class Outbox {
       void stream.removeSettled();
       this.#lose(name, 'dropped', stream.giveUp(config.memory, this.full ? 'budget' : 'memory'));
     }
-    if (now >= this.#retryAt && STREAMS.some((name) => this.#oldestUnsaved(name) < now - config.flush / 2))
-      void this.#flush();
+    const unsaved = STREAMS.some((name) => this.#oldestUnsaved(name) < now - config.flush / 2);
+    if (now >= this.#retryAt && (unsaved || this.#rejections.waiting)) void this.#flush();
   }
 
   #oldestUnsaved(name: StreamName): number {
@@ -263,7 +274,9 @@ export class Outbox {
       chunked(this.#streams[name].unsaved()).map((entries) => ({ name, entries })),
     );
     const settled = { alarm: alarm.takeEnds(), live: live.takeEnds() };
-    if (chunks.length === 0 && ENDS.every((end) => !settled.alarm[end] && !settled.live[end])) return;
+    const rejected = this.#rejections.take();
+    if (chunks.length === 0 && rejected.length === 0 && ENDS.every((end) => !settled.alarm[end] && !settled.live[end]))
+      return;
     for (const { entries } of chunks) for (const entry of entries) entry.saving = true;
     const keepInMemory = (): void => {
       for (const { entries } of chunks) for (const entry of entries) entry.saving = false;
@@ -273,12 +286,15 @@ export class Outbox {
       const removable = { alarm: alarm.removable, live: live.removable };
       // By a clock that steps do not move, and only once it is right: a wrong date lets nothing expire.
       const expireBefore = config.age !== undefined && clock.known ? clock.steadyNow() - config.age : undefined;
-      const { ids, removed, bytes, room, oldest } = await file.commit({
+      const done = await file.commit({
         segments,
         removable,
         settled,
+        rejected,
         ...(expireBefore !== undefined && { expireBefore }),
       });
+      const { ids, removed, bytes, room, oldest } = done;
+      this.#rejections.stored(done.rejected);
       this.bytesOnDisk = bytes;
       this.room = room;
       for (const name of STREAMS) this.#streams[name].oldestOnDisk = oldest[name];
@@ -296,6 +312,7 @@ export class Outbox {
       keepInMemory();
       alarm.giveBackEnds(settled.alarm);
       live.giveBackEnds(settled.live);
+      this.#rejections.giveBack(rejected);
       this.#failed(error as Error);
     }
   }

@@ -1,6 +1,7 @@
 /** Rows whose events are all settled, on their way out of the file; and the bound on what a crash meanwhile could repeat. */
 import { addTo, type Totals } from './counters.js';
 import type { Segment } from './entry.js';
+import type { Rejections } from './rejections.js';
 import type { StreamName } from './rows.js';
 import type { StoreFile } from './store.js';
 
@@ -8,6 +9,8 @@ import type { StoreFile } from './store.js';
 export interface RemovalOptions {
   readonly name: StreamName;
   readonly file: StoreFile;
+  /** What was refused for good, and is to be kept before its row goes. */
+  readonly rejections: Rejections;
   /** Most events that may be sent while settled rows still await their removal. */
   readonly ahead: number;
   ready(): void;
@@ -54,11 +57,14 @@ export class Removal {
       const gone = this.#rows.slice();
       const ends: Partial<Totals> = {};
       for (const segment of gone) addTo(ends, segment.ends);
+      const { file, name, rejections } = this.#options;
+      const rejected = rejections.take();
       const ids = gone.map(({ id }) => id);
       try {
-        await this.#options.file.remove(this.#options.name, ids, ends);
+        rejections.stored(await file.remove(name, ids, ends, rejected));
       } catch (error) {
         this.#failing = true;
+        rejections.giveBack(rejected);
         this.#options.failed(error as Error);
         return;
       }

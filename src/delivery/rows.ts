@@ -1,6 +1,7 @@
 /** The tables of an outbox file, and their rows. */
 import type Database from 'better-sqlite3';
 import type { Event, GapCause } from '../model.js';
+import { REJECTED_TABLE } from './rejected-table.js';
 
 /** The two sequences kept on disk. What is stored of `live` leaves as the backlog. */
 export type StreamName = Event['lane'];
@@ -138,6 +139,7 @@ export function createTables(db: Database.Database): void {
         last_seq INTEGER NOT NULL, events INTEGER NOT NULL, readings INTEGER NOT NULL, from_at INTEGER NOT NULL,
         to_at INTEGER NOT NULL, kept INTEGER, level INTEGER NOT NULL, gap TEXT, body BLOB)`,
     );
+  db.exec(REJECTED_TABLE);
   db.exec('CREATE TABLE IF NOT EXISTS starts (epoch INTEGER PRIMARY KEY)');
   db.exec(
     'CREATE TABLE IF NOT EXISTS counters (stream TEXT, ends TEXT, events INTEGER NOT NULL, PRIMARY KEY (stream, ends)) WITHOUT ROWID',

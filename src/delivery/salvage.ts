@@ -1,6 +1,7 @@
 /** Opens an outbox file; when it is damaged, moves it aside and carries every row that can still be read into a fresh one. */
 import { existsSync, renameSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import type { RejectedRow } from './rejected-table.js';
 import { headOf, insertRow, type Row, STREAMS, type StreamName } from './rows.js';
 
 /** What became of a damaged file. */
@@ -107,11 +108,19 @@ function carry(from: string, to: Database.Database): { rows: number; complete: b
       const write = to.prepare('INSERT INTO counters VALUES (?, ?, ?)');
       for (const { stream, ends, events } of counters) write.run(stream, ends, events);
     });
+    attempt(() => copyRejected(source, to));
     source.close();
   });
   const last = complete && epoch > 0 ? epoch : Math.max(epoch, Math.floor(Date.now() / 1000));
   to.prepare('INSERT INTO starts VALUES (?)').run(last);
   return { rows, complete };
+}
+
+function copyRejected(from: Database.Database, to: Database.Database): void {
+  const read = from.prepare<[], RejectedRow>('SELECT * FROM rejected ORDER BY id');
+  const write = to.prepare('INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+  for (const { id, epoch, seq, stream, at, late, reason, body } of read.iterate())
+    write.run(id, epoch, seq, stream, at, late, reason, body);
 }
 
 function freeName(path: string): string {

@@ -10,6 +10,7 @@ import { TidegateError } from '../errors.js';
 import type { GapCause } from '../model.js';
 import { Budget, type Limits, type Removable, type Removed } from './budget.js';
 import { type Ledger, openLedger, type Settled, type Totals } from './counters.js';
+import { addRejected, countRejected, type Kept, type Rejected, shrinkRejected } from './rejected-table.js';
 import {
   bytesInUse,
   createTables,
@@ -50,6 +51,8 @@ export interface Commit {
   readonly expireBefore?: number;
   /** What was settled in memory since the last commit. */
   readonly settled: Settled;
+  /** What was refused for good since then. */
+  readonly rejected: readonly Rejected[];
 }
 
 /** What a commit did. */
@@ -63,6 +66,7 @@ export interface Committed {
   readonly room: number;
   /** Time of the oldest event on disk, milliseconds since 1970. */
   readonly oldest: Readonly<Record<StreamName, number | undefined>>;
+  readonly rejected: Kept;
 }
 
 /** An open outbox file. */
@@ -71,6 +75,7 @@ export class SegmentFile {
   /** What was saved of a damaged file, if this is the one that replaces it. */
   readonly salvage: Salvage | undefined;
   readonly #db: Database.Database;
+  readonly #limits: Limits;
   readonly #budget: Budget;
   readonly #ledger: Ledger;
   readonly #lastId: Record<StreamName, number>;
@@ -93,6 +98,7 @@ export class SegmentFile {
         cause: error,
       });
     }
+    this.#limits = limits;
     this.#budget = new Budget(this.#db, path, limits, 2 * logPages * PAGE);
     this.#ledger = openLedger(this.#db);
     this.#lastId = { alarm: this.extent('alarm').lastId, live: this.extent('live').lastId };
@@ -112,6 +118,11 @@ export class SegmentFile {
     return bytesInUse(this.#db);
   }
 
+  /** Events that the upstream refused for good, and that are kept. */
+  rejected(): number {
+    return countRejected(this.#db);
+  }
+
   /** Bytes by which the file may grow before something gives way. */
   room(): number {
     return this.#budget.room;
@@ -121,45 +132,42 @@ export class SegmentFile {
    * Writes segments in one transaction, making room first where the budget asks for it.
    * @throws the database's own error (SQLITE_FULL, SQLITE_IOERR, …); nothing is written then
    */
-  commit({ segments, removable, expireBefore, settled }: Commit): Committed {
+  commit({ segments, removable, expireBefore, settled, rejected }: Commit): Committed {
     const bodies = segments.map(({ text }) => deflateRawSync(text, { level: 5 }));
-    const before = { ...this.#lastId };
     const own = this.#own(removable);
     this.#removable = removable;
-    try {
-      const done = this.#db.transaction((): Committed => {
-        const removed = expireBefore === undefined ? [] : this.#budget.expire(own, expireBefore);
-        const needed = bodies.reduce((sum, body) => sum + (Math.ceil(body.length / PAGE) + 2) * PAGE, 0);
-        const room = needed > 0 ? this.#budget.makeRoom(needed, own) : { removed: [], fits: true };
-        removed.push(...room.removed);
-        const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, bodies[i] as Buffer)) : undefined;
-        this.#ledger.add(settled, removed);
-        return {
-          ids,
-          removed: [...this.#thinned, ...removed],
-          bytes: this.bytes(),
-          room: this.room(),
-          oldest: this.#oldest(),
-        };
-      })();
-      this.#thinned = [];
-      return done;
-    } catch (error) {
-      Object.assign(this.#lastId, before);
-      this.#ledger.reload();
-      throw error;
-    }
+    const done = this.#write((): Committed => {
+      const removed = expireBefore === undefined ? [] : this.#budget.expire(own, expireBefore);
+      const needed = bodies.reduce((sum, body) => sum + (Math.ceil(body.length / PAGE) + 2) * PAGE, 0);
+      const missing = needed - this.#budget.free;
+      const forgotten = missing > 0 ? shrinkRejected(this.#db, missing) : 0;
+      const room = needed > 0 ? this.#budget.makeRoom(needed, own) : { removed: [], fits: true };
+      removed.push(...room.removed);
+      const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, bodies[i] as Buffer)) : undefined;
+      this.#ledger.add(settled, removed);
+      const kept = this.#reject(rejected);
+      return {
+        ids,
+        removed: [...this.#thinned, ...removed],
+        bytes: this.bytes(),
+        room: this.room(),
+        oldest: this.#oldest(),
+        rejected: { ...kept, forgotten: kept.forgotten + forgotten },
+      };
+    });
+    this.#thinned = [];
+    return done;
   }
 
   /** One slice of thinning, between other requests. Gives true when another is due. */
   thin(): boolean {
     if (!this.#removable || !this.#budget.wantsThinning) return false;
     const own = this.#own(this.#removable);
-    const gone = this.#db.transaction(() => {
+    const gone = this.#write(() => {
       const removed = this.#budget.thinSlice(own);
       if (removed) this.#ledger.add(undefined, [removed]);
       return removed;
-    })();
+    });
     if (gone) this.#thinned.push(gone);
     return gone !== undefined && this.#budget.wantsThinning;
   }
@@ -174,20 +182,21 @@ export class SegmentFile {
     return { id: row.id, ...headOf(row), gap: row.gap, text: row.body ? unpack(row.body) : undefined };
   }
 
-  /** Deletes rows whose events are all settled. */
-  remove(stream: StreamName, ids: readonly number[], ends: Partial<Totals>): void {
-    this.#db.transaction(() => {
+  /** Deletes rows whose events are all settled, and keeps what was refused for good. */
+  remove(stream: StreamName, ids: readonly number[], ends: Partial<Totals>, rejected: readonly Rejected[]): Kept {
+    return this.#write(() => {
       for (const id of ids) deleteRow(this.#db, stream, id);
       this.#ledger.add({ alarm: {}, live: {}, [stream]: ends }, []);
-    })();
+      return this.#reject(rejected);
+    });
   }
 
   /** Replaces a row by what of it is still unsettled, in its place. */
   rewrite(stream: StreamName, id: number, segment: NewSegment): void {
-    this.#db.transaction(() => {
+    this.#write(() => {
       deleteRow(this.#db, stream, id);
       insertRow(this.#db, stream, id, segment, { body: deflateRawSync(segment.text, { level: 5 }) });
-    })();
+    });
   }
 
   close(): void {
@@ -196,6 +205,22 @@ export class SegmentFile {
 
   #oldest(): Committed['oldest'] {
     return { alarm: oldestOf(this.#db, 'alarm'), live: oldestOf(this.#db, 'live') };
+  }
+
+  /** One transaction: all of it, or nothing, in the file and in what is known of it here. */
+  #write<Result>(work: () => Result): Result {
+    const before = { ...this.#lastId };
+    try {
+      return this.#db.transaction(work)();
+    } catch (error) {
+      Object.assign(this.#lastId, before);
+      this.#ledger.reload();
+      throw error;
+    }
+  }
+
+  #reject(rejected: readonly Rejected[]): Kept {
+    return addRejected(this.#db, rejected, this.#limits.rejected, this.#budget.free);
   }
 
   #insert(segment: NewSegment, body: Buffer): number {

@@ -7,9 +7,9 @@
  * A 64-bit integer is `{"int": "digits"}`. `more` holds what most events lack: `flaws` as `{"index": [quality, reason]}`, `thinned`,
  * `clock`.
  */
-import type { Event, Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
+import type { Event, Flaw, GapCause, GapEvent, TelemetryEvent, Value } from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
-import type { StreamName } from './rows.js';
+import type { SegmentHead, StreamName } from './rows.js';
 import type { NewSegment } from './segment-file.js';
 
 /** Most readings in one segment: the bound on what a crash may repeat, and on what is read back at once. */
@@ -73,7 +73,7 @@ export function chunked(entries: readonly Entry[]): Entry[][] {
 }
 
 /** Writes entries of one lane as the text of a segment. */
-export function encodeSegment(entries: readonly Entry[]): string {
+export function encodeSegment(entries: readonly Pick<Entry, 'seq' | 'event'>[]): string {
   const shapes: Shape[] = [];
   const known = new Map<readonly string[], { shape: number; device: string; topic: string }[]>();
   const events = entries.map(({ seq, event }): StoredReadings | StoredGap => {
@@ -115,6 +115,7 @@ export function decodeSegment(text: string, lane: Event['lane']): { seq: number;
     if (isGap(stored)) return { seq: stored[1], event: stored[2] };
     const [shape, seq, at, values, { flaws, thinned, clock } = {}] = stored;
     const [device, topic, names, counters] = shapes[shape] as Shape;
+    if (names.length !== values.length) throw new TypeError('not as many values as names');
     const event: TelemetryEvent = {
       kind: 'telemetry',
       device,
@@ -130,6 +131,13 @@ export function decodeSegment(text: string, lane: Event['lane']): { seq: number;
     };
     return { seq, event };
   });
+}
+
+/** The gap that stands for a row: for all that was removed there. */
+export function gapOf(head: SegmentHead, cause: GapCause, lane: StreamName, topic: string): GapEvent {
+  const { from, to, events: count, kept } = head;
+  const gap: GapEvent = { kind: 'gap', device: '', at: to, lane, topic, cause, count, from, to };
+  return kept === null ? { ...gap, clock: 'unset' } : gap;
 }
 
 /** True for a gap among stored events. */

@@ -11,6 +11,8 @@ export interface OutboxFileStatus {
   readonly file: string;
   readonly alarm: number;
   readonly backlog: number;
+  /** Refused for good by the upstream, and kept. */
+  readonly rejected: number;
   readonly readings: number;
   /** Bytes of the file in use. */
   readonly bytes: number;
@@ -34,6 +36,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
   if (!existsSync(folder)) return [];
   const { default: Database } = await import('better-sqlite3');
   const { bytesInUse, extentOf } = await import('./rows.js');
+  const { countRejected, hasRejected } = await import('./rejected-table.js');
   const { accountOf, readTotals } = await import('./counters.js');
   const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite'));
   return names.sort().map((name) => {
@@ -49,6 +52,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
           file,
           alarm: alarm.events,
           backlog: live.events,
+          rejected: hasRejected(db) ? countRejected(db) : 0,
           readings: alarm.readings + live.readings,
           bytes: bytesInUse(db),
           oldest: times.length > 0 ? Math.min(...times) : undefined,

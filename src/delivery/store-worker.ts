@@ -31,6 +31,7 @@ function answer({ file: handle, call }: Request): unknown {
       alarm: opened.extent('alarm'),
       live: opened.extent('live'),
       totals: opened.counters(),
+      rejected: opened.rejected(),
       ...(salvage && { salvage }),
     } satisfies Opened;
   }
@@ -44,7 +45,7 @@ function answer({ file: handle, call }: Request): unknown {
     case 'next':
       return file.next(call.stream, call.after, call.upTo);
     case 'remove':
-      return file.remove(call.stream, call.ids, call.ends);
+      return file.remove(call.stream, call.ids, call.ends, call.rejected);
     case 'rewrite':
       return file.rewrite(call.stream, call.row, call.segment);
     case 'close':

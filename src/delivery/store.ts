@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, TidegateError } from '../errors.js';
 import type { Limits } from './budget.js';
 import type { Totals } from './counters.js';
+import type { Kept, Rejected } from './rejected-table.js';
 import type { Extent, StreamName } from './rows.js';
 import type { Salvage } from './salvage.js';
 import type { Commit, Committed, NewSegment, StoredRow } from './segment-file.js';
@@ -18,7 +19,7 @@ type Call =
   | { op: 'open'; path: string; limits: Limits }
   | { op: 'commit'; commit: Commit }
   | { op: 'next'; stream: StreamName; after: number; upTo: number }
-  | { op: 'remove'; stream: StreamName; ids: readonly number[]; ends: Partial<Totals> }
+  | { op: 'remove'; stream: StreamName; ids: readonly number[]; ends: Partial<Totals>; rejected: readonly Rejected[] }
   | { op: 'rewrite'; stream: StreamName; row: number; segment: NewSegment }
   | { op: 'close' }
   | { op: 'ping' };
@@ -36,6 +37,8 @@ export interface Opened {
   readonly live: Extent;
   /** Counts since the file was made. */
   readonly totals: Readonly<Record<StreamName, Readonly<Totals>>>;
+  /** Events that the upstream refused for good, and that are kept. */
+  readonly rejected: number;
   /** Set when the file was found damaged and this is the one that replaces it. */
   readonly salvage?: Salvage;
 }
@@ -44,7 +47,12 @@ export interface Opened {
 export interface StoreFile extends Opened {
   commit(commit: Commit): Promise<Committed>;
   next(stream: StreamName, after: number, upTo: number): Promise<StoredRow | undefined>;
-  remove(stream: StreamName, ids: readonly number[], ends: Partial<Totals>): Promise<void>;
+  remove(
+    stream: StreamName,
+    ids: readonly number[],
+    ends: Partial<Totals>,
+    rejected: readonly Rejected[],
+  ): Promise<Kept>;
   rewrite(stream: StreamName, row: number, segment: NewSegment): Promise<void>;
   close(): Promise<void>;
 }
@@ -89,7 +97,7 @@ export function openStore(): Store {
         ...opened,
         commit: (commit) => ask(file, { op: 'commit', commit }),
         next: (stream, after, upTo) => ask(file, { op: 'next', stream, after, upTo }),
-        remove: (stream, ids, ends) => ask(file, { op: 'remove', stream, ids, ends }),
+        remove: (stream, ids, ends, rejected) => ask(file, { op: 'remove', stream, ids, ends, rejected }),
         rewrite: (stream, row, segment) => ask(file, { op: 'rewrite', stream, row, segment }),
         close: () => ask(file, { op: 'close' }),
       };

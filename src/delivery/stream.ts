@@ -11,7 +11,7 @@ import { type Entry, type Segment, weightOf } from './entry.js';
 import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
 import type { Extent, StreamName } from './rows.js';
-import { decodeSegment } from './segment.js';
+import { decodeSegment, gapOf } from './segment.js';
 import type { StoredRow } from './segment-file.js';
 import type { StoreFile } from './store.js';
 
@@ -309,11 +309,8 @@ export class Stream {
       addTo(segment.ends, { unreadable: row.events });
       this.#options.unreadable(row.events);
     }
-    const { from, to, events: count, lastSeq: seq } = row;
-    const cause: GapCause = row.gap ?? 'unreadable';
-    const { gapTopic: topic, name: lane } = this.#options;
-    const gap: GapEvent = { kind: 'gap', device: '', at: to, lane, topic, cause, count, from, to };
-    return [{ seq, event: row.kept === null ? { ...gap, clock: 'unset' } : gap }];
+    const { gapTopic, name } = this.#options;
+    return [{ seq: row.lastSeq, event: gapOf(row, row.gap ?? 'unreadable', name, gapTopic) }];
   }
 }
 

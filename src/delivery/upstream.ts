@@ -47,6 +47,8 @@ export interface UpstreamStatus {
   readonly acknowledged: number;
   readonly dropped: number;
   readonly rejected: number;
+  /** Of what was refused for good: events that are kept, and those that had to be forgotten since the start. */
+  readonly rejections?: { readonly kept: number; readonly forgotten: number };
   /** Readings acknowledged per second, lately. */
   readonly rate: number;
   /** Seconds until the backlog is gone, at the present rate; absent while it does not shrink. */
@@ -73,9 +75,9 @@ export interface Upstream {
  */
 export async function openUpstream(options: UpstreamOptions): Promise<Upstream> {
   const { id, config, gateway, log } = options;
-  const { size, keep_free: keepFree, when_full: whenFull } = config.buffer;
+  const { size, keep_free: keepFree, when_full: whenFull, rejected } = config.buffer;
   const path = join(outboxFolder(options.folder), `${id}.sqlite`);
-  const file = await options.store.open(path, { size, keepFree, whenFull });
+  const file = await options.store.open(path, { size, keepFree, whenFull, rejected });
   const topic = (template: string): string => template.replaceAll('{gateway}', gateway).replaceAll('{upstream}', id);
   const clientId = config.client_id ?? `tidegate-${gateway}-${id}`;
   const sink = new MqttSink({ config, clientId, statusTopic: topic(config.status_topic), log });
@@ -111,6 +113,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       full: outbox.full,
       oldest: outbox.oldest(),
       ...outbox.counters,
+      rejections: outbox.rejections,
       rate: rate.perSecond(),
       ...estimates(outbox.waiting().backlog, drain.perSecond(), outbox.room, growth.perSecond()),
       accounts: { alarm: outbox.account('alarm'), live: outbox.account('live') },

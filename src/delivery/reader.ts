@@ -1,0 +1,83 @@
+/**
+ * What an outbox file holds, event by event, read beside the gateway that writes it or while none runs. Each row is a read of its own:
+ * memory stays small whatever the file holds, and no long transaction keeps the writer's log from being folded into the file.
+ */
+import { inflateRawSync } from 'node:zlib';
+import type Database from 'better-sqlite3';
+import { TidegateError } from '../errors.js';
+import type { Told } from './json-payload.js';
+import { hasRejected, type RejectedRow } from './rejected-table.js';
+import { headOf, type Row, type StreamName } from './rows.js';
+import { decodeSegment, gapOf } from './segment.js';
+
+/** What is kept of an upstream: what waits, by lane (the backlog is part of `live`), and what the upstream refused for good. */
+export const KEPT_LANES = ['alarm', 'live', 'rejected'] as const;
+export type KeptLane = (typeof KEPT_LANES)[number];
+
+/** One event that is kept. */
+export interface KeptEvent {
+  readonly lane: KeptLane;
+  readonly entry: Told;
+  /** When (milliseconds since 1970) and why it was refused. */
+  readonly rejection?: { readonly at: number; readonly reason: string };
+}
+
+/**
+ * Reads the events of some lanes of an outbox file, each lane oldest first. Those of a row on its way out are told until all of them are
+ * settled; what waits in the memory of a running gateway is not told.
+ * @param gapTopic topic of gaps, which the file does not know
+ * @throws TidegateError OUTBOX_OPEN when it is not an outbox
+ */
+export async function* readEvents(
+  file: string,
+  lanes: readonly KeptLane[],
+  gapTopic: string,
+): AsyncGenerator<KeptEvent, void, undefined> {
+  const { default: Sqlite } = await import('better-sqlite3');
+  let db: Database.Database | undefined;
+  try {
+    db = new Sqlite(file, { readonly: true, timeout: 5000 });
+    for (const lane of lanes) yield* lane === 'rejected' ? readRejected(db) : readWaiting(db, lane, gapTopic);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === undefined) throw error;
+    throw new TidegateError('OUTBOX_OPEN', `${file} cannot be read as an outbox: ${(error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    db?.close();
+  }
+}
+
+function* readWaiting(db: Database.Database, lane: StreamName, gapTopic: string): Generator<KeptEvent> {
+  const next = db.prepare<[number], Row>(`SELECT * FROM ${lane} WHERE id > ? ORDER BY id LIMIT 1`);
+  let last = { epoch: 0, seq: 0 };
+  for (let row = next.get(0); row; row = next.get(row.id)) {
+    const { epoch } = row;
+    for (const { seq, event } of eventsOf(row, lane, gapTopic)) {
+      // Thinning out may join rows that were told with some that were not.
+      if (epoch < last.epoch || (epoch === last.epoch && seq <= last.seq)) continue;
+      last = { epoch, seq };
+      yield { lane, entry: { epoch, seq, event, late: true } };
+    }
+  }
+}
+
+function* readRejected(db: Database.Database): Generator<KeptEvent> {
+  if (!hasRejected(db)) return;
+  const next = db.prepare<[number], RejectedRow>('SELECT * FROM rejected WHERE id > ? ORDER BY id LIMIT 1');
+  for (let row = next.get(0); row; row = next.get(row.id)) {
+    const { epoch, stream, at, late, reason } = row;
+    for (const { seq, event } of decodeSegment(inflateRawSync(row.body).toString('utf8'), stream))
+      yield { lane: 'rejected', entry: { epoch, seq, event, late: late === 1 }, rejection: { at, reason } };
+  }
+}
+
+function eventsOf(row: Row, lane: StreamName, gapTopic: string): ReturnType<typeof decodeSegment> {
+  if (row.gap === null)
+    try {
+      if (row.body) return decodeSegment(inflateRawSync(row.body).toString('utf8'), lane);
+    } catch {
+      // Told as a gap, as the gateway will.
+    }
+  return [{ seq: row.last_seq, event: gapOf(headOf(row), row.gap ?? 'unreadable', lane, gapTopic) }];
+}

@@ -1,0 +1,88 @@
+/** The table of an outbox file that keeps what the upstream refused for good (Dead Letter Channel): bounded, the oldest give way. */
+import { deflateRawSync } from 'node:zlib';
+import type Database from 'better-sqlite3';
+import type { StreamName } from './rows.js';
+
+/** One refused event. */
+export interface Rejected {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly stream: StreamName;
+  /** When it was refused, milliseconds since 1970. */
+  readonly at: number;
+  /** True when it left as backlog. */
+  readonly late: boolean;
+  /** The words of the refusal. */
+  readonly reason: string;
+  /** A segment of this event alone. */
+  readonly text: string;
+}
+
+/** One row. */
+export interface RejectedRow extends Omit<Rejected, 'late' | 'text'> {
+  readonly id: number;
+  readonly late: 0 | 1;
+  readonly body: Buffer;
+}
+
+/** What became of refused events. */
+export interface Kept {
+  /** Events that the table keeps now. */
+  readonly kept: number;
+  /** Events that had to be forgotten. */
+  readonly forgotten: number;
+}
+
+/** Creates the table. Ids only grow. */
+export const REJECTED_TABLE = `CREATE TABLE IF NOT EXISTS rejected (id INTEGER PRIMARY KEY AUTOINCREMENT, epoch INTEGER NOT NULL,
+  seq INTEGER NOT NULL, stream TEXT NOT NULL, at INTEGER NOT NULL, late INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL,
+  UNIQUE (epoch, seq))`;
+
+/** Bytes of a row beside its body and reason, its index entry included; roughly. */
+const ROW = 100;
+const SIZE = `length(body) + length(reason) + ${ROW}`;
+
+/** False for a file of an older Tidegate. */
+export function hasRejected(db: Database.Database): boolean {
+  return db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'rejected'").get() !== undefined;
+}
+
+/** How many events are kept. */
+export function countRejected(db: Database.Database): number {
+  return db.prepare<[], number>('SELECT count(*) FROM rejected').pluck().get() ?? 0;
+}
+
+/**
+ * Adds refused events within the transaction that is open. One that is there already (a crash had it sent and refused again) is replaced.
+ * @param most bytes that the table may take
+ * @param room bytes that the file may grow by
+ */
+export function addRejected(db: Database.Database, rejected: readonly Rejected[], most: number, room: number): Kept {
+  let left = room;
+  let forgotten = 0;
+  const insert = db.prepare(
+    'INSERT OR REPLACE INTO rejected (epoch, seq, stream, at, late, reason, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  );
+  for (const { epoch, seq, stream, at, late, reason, text } of rejected) {
+    const body = deflateRawSync(text, { level: 5 });
+    left -= body.length + reason.length + ROW;
+    if (left < 0) forgotten++;
+    else insert.run(epoch, seq, stream, at, late ? 1 : 0, reason, body);
+  }
+  return { forgotten: forgotten + limitRejected(db, most), kept: countRejected(db) };
+}
+
+/** Makes the oldest give way for so many bytes that are needed for others. Gives how many were removed. */
+export function shrinkRejected(db: Database.Database, needed: number): number {
+  const held = db.prepare<[], number | null>(`SELECT sum(${SIZE}) FROM rejected`).pluck().get() ?? 0;
+  return held > 0 ? limitRejected(db, held - needed) : 0;
+}
+
+/** Removes the oldest until the rest takes at most so many bytes. Gives how many were removed. */
+function limitRejected(db: Database.Database, most: number): number {
+  return db
+    .prepare<[number]>(
+      `DELETE FROM rejected WHERE id IN (SELECT id FROM (SELECT id, sum(${SIZE}) OVER (ORDER BY id DESC) AS held FROM rejected) WHERE held > ?)`,
+    )
+    .run(most).changes;
+}

@@ -1,0 +1,190 @@
+/** What the broker refuses for good is kept, with its reason, and holds up nothing. */
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { deflateRawSync } from 'node:zlib';
+import Database from 'better-sqlite3';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { type KeptEvent, readEvents } from '../../src/delivery/reader.js';
+import { readOutboxStatus } from '../../src/delivery/status.js';
+import { type Script, ScriptedBroker } from '../support/scripted-broker.js';
+import { event, openTestUpstream, temporaryFolder } from '../support/upstream.js';
+
+async function scripted(script: Script): Promise<ScriptedBroker> {
+  const broker = await ScriptedBroker.start(script);
+  onTestFinished(() => broker.stop());
+  return broker;
+}
+
+/** A broker that does not let this client write where the topic ends so. */
+function forbidding(suffix: string): Promise<ScriptedBroker> {
+  return scripted({ publish: (_, { topic }) => ({ reasonCode: topic.endsWith(suffix) ? 0x87 : 0 }) });
+}
+
+async function kept(folder: string): Promise<KeptEvent[]> {
+  const events: KeptEvent[] = [];
+  for await (const each of readEvents(`${folder}/outbox/cloud.sqlite`, ['rejected'], 'gaps')) events.push(each);
+  return events;
+}
+
+function numbersOf(events: readonly KeptEvent[]): unknown[] {
+  return events.map(({ entry: { event } }) => (event.kind === 'telemetry' ? event.values[0] : event.cause));
+}
+
+const QUICK = { version: '5', buffer: { flush: '40ms' } };
+
+describe('what the broker refuses for good', () => {
+  test('is kept with its lane, number and reason, also by a gateway that is stopped', async () => {
+    const broker = await forbidding('/alarm');
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(broker.url, folder, QUICK);
+    upstream.accept(event(1));
+    upstream.accept(event(2, 'alarm'));
+    await vi.waitFor(() => expect(upstream.status().rejections).toEqual({ kept: 1, forgotten: 0 }));
+    const [found, ...more] = await kept(folder);
+    expect(more).toEqual([]);
+    expect(found).toEqual({
+      lane: 'rejected',
+      entry: { epoch: 1, seq: 2, late: false, event: event(2, 'alarm') },
+      rejection: { at: expect.any(Number), reason: 'reason code 135, not authorized' },
+    });
+    await upstream.close();
+    expect(await kept(folder)).toEqual([found]);
+    const again = await openTestUpstream(broker.url, folder, QUICK);
+    expect(again.status()).toMatchObject({
+      rejections: { kept: 1 },
+      accounts: { alarm: { rejected: 1, accepted: 1 } },
+    });
+    await again.close();
+    expect((await readOutboxStatus(folder))[0]).toMatchObject({ rejected: 1, alarm: 0 });
+  });
+
+  test('is kept with the size when it is too large for the broker', async () => {
+    const broker = await scripted({ connack: () => ({ properties: { maximumPacketSize: 300 } }) });
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(broker.url, folder, QUICK);
+    await vi.waitFor(() => expect(upstream.status().link).toBe('online'));
+    upstream.accept({ ...event(1), values: [1, 'x'.repeat(400)] });
+    await vi.waitFor(() => expect(upstream.status().rejections).toMatchObject({ kept: 1 }));
+    expect((await kept(folder))[0]?.rejection?.reason).toMatch(/^packet of \d+ bytes, the broker takes 300$/);
+    await upstream.close();
+  });
+
+  test('out of the backlog is kept in the transaction that removes it there', async () => {
+    const broker = await forbidding('/live');
+    const folder = temporaryFolder();
+    const offline = await openTestUpstream('mqtt://127.0.0.1:1', folder, QUICK);
+    for (let n = 1; n <= 300; n++) offline.accept(event(n));
+    await offline.close();
+    const upstream = await openTestUpstream(broker.url, folder, QUICK);
+    const db = new Database(`${folder}/outbox/cloud.sqlite`, { readonly: true });
+    onTestFinished(() => void db.close());
+    const look = db.prepare<[], { waiting: number; rejected: number }>(
+      'SELECT (SELECT coalesce(sum(events), 0) FROM live) AS waiting, (SELECT count(*) FROM rejected) AS rejected',
+    );
+    await vi.waitFor(() => {
+      const { waiting, rejected } = look.get() ?? { waiting: 0, rejected: 0 };
+      expect(waiting + rejected).toBeGreaterThanOrEqual(300);
+      expect(rejected).toBe(300);
+    });
+    await upstream.close();
+    const events = await kept(folder);
+    expect(numbersOf(events)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
+    expect(events.every(({ entry }) => entry.late)).toBe(true);
+  });
+
+  test('is kept once, also when a crash has it refused twice', async () => {
+    const broker = await forbidding('/live');
+    const folder = temporaryFolder();
+    const first = await openTestUpstream('mqtt://127.0.0.1:1', folder, QUICK);
+    first.accept(event(1));
+    await first.close();
+    const upstream = await openTestUpstream(broker.url, folder, QUICK);
+    await vi.waitFor(() => expect(upstream.status().rejections).toMatchObject({ kept: 1 }));
+    await upstream.close();
+    // As after a crash between the two transactions: the event waits again.
+    const db = new Database(`${folder}/outbox/cloud.sqlite`);
+    const body = db.prepare('SELECT body FROM rejected').pluck().get();
+    db.prepare('INSERT INTO live VALUES (1, 1, 1, 1, 1, 2, 1, 1, 1, 0, NULL, ?)').run(body);
+    db.close();
+    const again = await openTestUpstream(broker.url, folder, QUICK);
+    await vi.waitFor(() => expect(again.status().rejected).toBe(1));
+    await again.close();
+    expect(numbersOf(await kept(folder))).toEqual([1]);
+  });
+
+  test('gives way, the oldest first, beyond its bound', async () => {
+    const broker = await forbidding('/live');
+    const folder = temporaryFolder();
+    const settings = { ...QUICK, buffer: { ...QUICK.buffer, rejected: '10kB' } };
+    const upstream = await openTestUpstream(broker.url, folder, settings);
+    for (let n = 1; n <= 500; n++) upstream.accept(event(n));
+    await vi.waitFor(() => {
+      const { kept = 0, forgotten = 0 } = upstream.status().rejections ?? {};
+      expect(kept + forgotten).toBe(500);
+      expect(kept).toBeGreaterThan(10);
+      expect(forgotten).toBeGreaterThan(100);
+    });
+    const count = upstream.status().rejections?.kept ?? 0;
+    expect(upstream.status().rejected).toBe(500);
+    await upstream.close();
+    expect(numbersOf(await kept(folder))).toEqual(Array.from({ length: count }, (_, i) => 501 - count + i));
+  });
+
+  test('waits in memory, bounded, while the disk refuses, and delays nothing', async () => {
+    const broker = await forbidding('/alarm');
+    const folder = temporaryFolder();
+    const settings = { ...QUICK, buffer: { ...QUICK.buffer, rejected: '10kB' } };
+    const upstream = await openTestUpstream(broker.url, folder, settings);
+    const thief = new Database(`${folder}/outbox/cloud.sqlite`);
+    thief.exec('BEGIN EXCLUSIVE');
+    onTestFinished(() => void thief.close());
+    for (let n = 1; n <= 500; n++) upstream.accept(event(n, n % 2 === 0 ? 'alarm' : 'live'));
+    await vi.waitFor(() => expect(upstream.status()).toMatchObject({ rejected: 250, acknowledged: 250 }));
+    thief.exec('ROLLBACK');
+    await vi.waitFor(() => expect(upstream.status().rejections?.kept).toBeGreaterThan(0), 10_000);
+    await upstream.close();
+    const { kept: count = 0, forgotten } = upstream.status().rejections ?? {};
+    expect(count + (forgotten ?? 0)).toBe(250);
+    expect(numbersOf(await kept(folder)).at(-1)).toBe(500);
+  });
+
+  test('does not include a row from which no message can be made: it counts as unreadable', async () => {
+    const broker = await scripted({});
+    const folder = temporaryFolder();
+    const offline = await openTestUpstream('mqtt://127.0.0.1:1', folder, QUICK);
+    offline.accept(event(1));
+    await offline.close();
+    const db = new Database(`${folder}/outbox/cloud.sqlite`);
+    const text = '{"shapes":[["d","t/live",null]],"events":[[0,1,1700000000001,[1]]]}';
+    db.prepare('UPDATE live SET body = ?').run(deflateRawSync(text));
+    db.close();
+    const upstream = await openTestUpstream(broker.url, folder, QUICK);
+    await vi.waitFor(() => expect(upstream.status().accounts?.live).toMatchObject({ unreadable: 1, rejected: 0 }));
+    upstream.accept(event(2));
+    await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(1));
+    await upstream.close();
+  });
+
+  test('is carried over when the file is damaged', async () => {
+    const broker = await forbidding('/live');
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(broker.url, folder, QUICK);
+    for (let n = 1; n <= 20; n++) upstream.accept(event(n));
+    await vi.waitFor(() => expect(upstream.status().rejections).toMatchObject({ kept: 20 }));
+    await upstream.close();
+    const file = `${folder}/outbox/cloud.sqlite`;
+    const db = new Database(file, { readonly: true });
+    const page = db.prepare<[], number>(
+      "SELECT rootpage FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_rejected%'",
+    );
+    const at = ((page.pluck().get() ?? 1) - 1) * 4096;
+    db.close();
+    const handle = openSync(file, 'r+');
+    writeSync(handle, Buffer.alloc(4096, 0xa5), 0, 4096, at);
+    closeSync(handle);
+    const again = await openTestUpstream('mqtt://127.0.0.1:1', folder, QUICK);
+    expect(readdirSync(`${folder}/outbox`)).toContain('cloud.sqlite.damaged-1');
+    expect(again.status().rejections).toMatchObject({ kept: 20 });
+    await again.close();
+    expect(numbersOf(await kept(folder))).toHaveLength(20);
+  });
+});
