@@ -1,7 +1,7 @@
 /** The contract between Tidegate and `drivers/`. A driver is a plain object; a missing optional method means "not supported". */
 import type { Logger } from 'pino';
 import type { ZodType } from 'zod';
-import type { Device, Point, Samples, Value } from './model.js';
+import type { Device, Point, Push, Samples, Value } from './model.js';
 
 /** One field protocol. Its three schemas check `gateway.yaml` and profiles; editors' JSON Schemas and the reference come from them. */
 export interface Driver<Connection = unknown, Settings = unknown, Address = unknown, Example = unknown> {
@@ -45,13 +45,74 @@ export interface Session<Settings = unknown, Address = unknown> {
    */
   read(device: Device<Settings, Address>, points: readonly Point<Address>[], options: ReadOptions): Promise<Samples>;
   /**
+   * Lets a device tell these points by itself. The first values come by `push` too. What cannot be subscribed to is `polled`: the
+   * runtime reads it. Ends with the session, or when its `close` is called.
+   * @throws TidegateError of kind `reconnect`, only when the wire itself is gone
+   */
+  subscribe?(
+    device: Device<Settings, Address>,
+    points: readonly Point<Address>[],
+    listener: Listener,
+  ): Promise<Subscription<Address>>;
+  /**
    * Writes one raw value (already unscaled).
    * @throws TidegateError of kind `reconnect` when the wire is gone, `reject` when the device refuses, `retry` when it does not
    *   answer or is busy: whether it took the value is then unknown
    */
   write?(device: Device<Settings, Address>, point: Point<Address>, raw: Value, signal: AbortSignal): Promise<void>;
+  /** What stands at a place of the server's own tree of names; the roots when `path` is empty. See `tidegate browse`. */
+  browse?(path: string, signal: AbortSignal): AsyncIterable<BrowsedNode>;
+  /** Looks for devices on this wire. See `tidegate scan`. */
+  scan?(options: ScanOptions): AsyncIterable<FoundDevice>;
   /** Ends the session within a second; all that is pending is rejected. Never throws. */
   close(): Promise<void>;
+}
+
+/** Where a subscription tells its news. All calls may come before `subscribe` has resolved, none after `close`. */
+export interface Listener {
+  /** Values. The device is there. */
+  push(push: Push): void;
+  /** The device went silent (it said goodbye, its subscription ended): all its points are bad until the next push. */
+  silent(reason: string): void;
+  /** The wire itself is gone: an error of kind `reconnect`; the runtime closes the session and opens another. */
+  broke(error: unknown): void;
+}
+
+/** A device that tells by itself. */
+export interface Subscription<Address = unknown> {
+  /** Those of the points that have to be polled. */
+  readonly polled: readonly Point<Address>[];
+  /** Ends it. Never throws. */
+  close(): Promise<void>;
+}
+
+/** One entry of a server's tree of names. */
+export interface BrowsedNode {
+  /** To be given to `browse` for what is below it. */
+  readonly path: string;
+  /** What people call it. */
+  readonly name: string;
+  /** A folder or object, or something that can be read. */
+  readonly kind: 'folder' | 'value';
+  /** For a value: the keys of a point in a profile that reads it (`type`, the driver's address, `unit`, `access`, …). */
+  readonly point?: Readonly<Record<string, unknown>>;
+  /** For a value: what it shows now. */
+  readonly value?: Value;
+}
+
+/** How to look for devices. */
+export interface ScanOptions {
+  readonly signal: AbortSignal;
+  /** Told after each place that was tried: how many of how many. */
+  progress?(tried: number, of: number): void;
+}
+
+/** A device that answered a scan. */
+export interface FoundDevice {
+  /** Keys of a device in gateway.yaml that reach it (`unit: 17`), beside `profile` and `connection`. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** What it says of itself: vendor, model, firmware, serial number, …; empty when it tells nothing. */
+  readonly identity: Readonly<Record<string, string>>;
 }
 
 /** How to read. */

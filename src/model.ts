@@ -7,7 +7,25 @@
  */
 
 /** A value after decoding and scaling. `bigint` for 64-bit integers (every digit kept), `null` when the point is bad. */
-export type Value = number | string | boolean | bigint | null;
+export type Value = number | string | boolean | bigint | Structure | null;
+
+/** An array or a structure: a value of a point of type `json`, as its JSON text. Never changes; equal when the texts are. */
+export class Structure {
+  /** JSON; integers beyond 2^53 are strings in it. */
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  toJSON(): unknown {
+    return JSON.parse(this.text);
+  }
+
+  toString(): string {
+    return this.text;
+  }
+}
 
 /** How far a value can be trusted, after OPC UA Part 8 §6.3: `uncertain` values are still delivered. */
 export type Quality = 'good' | 'uncertain' | 'bad';
@@ -19,7 +37,7 @@ export interface Flaw {
   readonly reason: string;
 }
 
-/** The types that a driver decodes to. `bool` gives booleans, `string` text, 64-bit integers `bigint`, the rest numbers. */
+/** The types that a driver decodes to. `bool` gives booleans, `string` text, 64-bit integers `bigint`, `json` structures, the rest numbers. */
 export const POINT_TYPES = [
   'bool',
   'int16',
@@ -31,6 +49,7 @@ export const POINT_TYPES = [
   'float32',
   'float64',
   'string',
+  'json',
 ] as const;
 export type PointType = (typeof POINT_TYPES)[number];
 
@@ -94,10 +113,22 @@ export interface Samples {
   readonly raw?: Map<number, string>;
 }
 
+/** What a device told by itself: some of its subscribed points at one instant. */
+export interface Push {
+  /** Ascending indexes into the points subscribed; absent: all of them. */
+  readonly indexes?: readonly number[];
+  /** Raw values, one for each of them; `null` where `flaws` says why. */
+  readonly values: Value[];
+  /** Position in `values` → why it is not good. */
+  readonly flaws?: Map<number, Flaw>;
+  /** Time of the source, milliseconds since 1970; absent: now. */
+  readonly at?: number;
+}
+
 /** One device at one instant: the unit that flows from polling to routing. */
 export interface Batch {
   readonly device: Device;
-  /** Wall-clock time of the reading, milliseconds since 1970. */
+  /** Time of the source, else wall-clock time of the reading, milliseconds since 1970. */
   readonly at: number;
   /** Monotonic time of the reading (`performance.now()`), to correct `at` when the clock is set later. */
   readonly mono: number;
