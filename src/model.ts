@@ -9,6 +9,13 @@
 /** A value after decoding and scaling. `bigint` for 64-bit integers (every digit kept), `null` when the point is bad. */
 export type Value = number | string | boolean | bigint | Structure | null;
 
+/** For `JSON.stringify`: integers beyond 2^53 become strings, so that no digit is lost. */
+export function exactDigits(_key: string, value: unknown): unknown {
+  if (typeof value !== 'bigint') return value;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value.toString();
+}
+
 /** An array or a structure: a value of a point of type `json`, as its JSON text. Never changes; equal when the texts are. */
 export class Structure {
   /** JSON; integers beyond 2^53 are strings in it. */
@@ -16,6 +23,11 @@ export class Structure {
 
   constructor(text: string) {
     this.text = text;
+  }
+
+  /** The structure of a plain value: arrays, objects, numbers, texts, bigints. */
+  static of(value: unknown): Structure {
+    return new Structure(JSON.stringify(value, exactDigits));
   }
 
   toJSON(): unknown {

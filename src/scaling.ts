@@ -87,7 +87,7 @@ export function compileScaling(points: readonly Point[]): Scaling {
 
 function compileStep(point: Point, index: number, points: readonly Point[]): Step | undefined {
   const { type, states, limits } = point;
-  if (type === 'string' || (type === 'bool' && !states)) return undefined;
+  if (type === 'string' || type === 'json' || (type === 'bool' && !states)) return undefined;
   const float = type === 'float32' || type === 'float64';
   const factor =
     point.scaleFrom === undefined ? -1 : (points.findIndex((other) => other.id === point.scaleFrom) + 1 || -1) - 1;

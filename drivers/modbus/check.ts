@@ -9,6 +9,7 @@ const INTEGERS: readonly PointType[] = ['int16', 'uint16', 'int32', 'uint32'];
 export function checkPoint(point: Point<ModbusAddress>): string | undefined {
   const { type, access } = point;
   const { table, address, bit, bits, length } = point.address;
+  if (type === 'json') return 'registers hold no structures: write another type';
   if (isBitTable(table)) {
     if (type !== 'bool') return `a ${table} is a single bit: write type: bool`;
     if (bit !== undefined || bits !== undefined) return `a ${table} is a single bit: leave out bit and bits`;

@@ -27,7 +27,7 @@ export function codecOf(point: ModbusPoint): Codec {
   if (isBitTable(table)) return SINGLE_BIT;
   if (point.type === 'string') return text(length ?? 1, isByteSwapped(order), encoding);
   if (bit !== undefined) return flag(order, bit);
-  const whole = NUMBERS[order][point.type];
+  const whole = NUMBERS[order][point.type as NumberType];
   return bits === undefined ? whole : field(whole, point.type, order, bits);
 }
 
@@ -43,7 +43,10 @@ const SINGLE_BIT: Codec = {
 
 const scratch = new DataView(new ArrayBuffer(8));
 
-function numbers(order: Order): Record<PointType, Codec> {
+/** Types that have a fixed number of registers. */
+type NumberType = Exclude<PointType, 'string' | 'json'>;
+
+function numbers(order: Order): Record<NumberType, Codec> {
   const word = unsigned16(order);
   const pair = unsigned32(order);
   const high = unsigned32(order, 8, 0);
@@ -125,11 +128,10 @@ function numbers(order: Order): Record<PointType, Codec> {
         store(data, at);
       },
     ),
-    string: uint16, // never asked for: strings have a length and are made by text()
   };
 }
 
-const NUMBERS: Record<Order, Record<PointType, Codec>> = {
+const NUMBERS: Record<Order, Record<NumberType, Codec>> = {
   ABCD: numbers('ABCD'),
   CDAB: numbers('CDAB'),
   BADC: numbers('BADC'),

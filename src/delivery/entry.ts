@@ -1,5 +1,5 @@
 /** What the outbox holds: an event, its place in the sequence, and how far it has come. */
-import type { Event } from '../model.js';
+import type { Event, Value } from '../model.js';
 import type { Totals } from './counters.js';
 
 /** `waiting` to be sent · `sent`, not yet acknowledged · `done`: acknowledged, rejected or dropped. */
@@ -41,5 +41,12 @@ export function readingsOf(event: Event): number {
 
 /** Rough bytes that an event occupies in memory. */
 export function weightOf(event: Event): number {
-  return 200 + 16 * readingsOf(event);
+  let bytes = 200 + 16 * readingsOf(event);
+  if (event.kind === 'telemetry') for (const value of event.values) bytes += lengthOf(value);
+  return bytes;
+}
+
+function lengthOf(value: Value): number {
+  if (typeof value === 'string') return value.length;
+  return typeof value === 'object' && value !== null ? value.text.length : 0;
 }

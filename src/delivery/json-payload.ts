@@ -67,6 +67,8 @@ function valueText(value: NonNullable<Value>): string {
       return Number.isFinite(value) ? `${value}` : 'null';
     case 'bigint':
       return BigInt.asIntN(54, value) === value ? `${value}` : `"${value}"`;
+    case 'object':
+      return value.text;
     default:
       return JSON.stringify(value);
   }

@@ -4,10 +4,18 @@
  *
  * `{ "shapes": [[device, topic, [names…], counters?]…], "events": [[shape, seq, at, [values…], more?]…, [-1, seq, gap]…] }`
  *
- * A 64-bit integer is `{"int": "digits"}`. `more` holds what most events lack: `flaws` as `{"index": [quality, reason]}`, `thinned`,
- * `clock`.
+ * A 64-bit integer is `{"int": "digits"}`, a structure `{"json": "its text"}`. `more` holds what most events lack: `flaws` as
+ * `{"index": [quality, reason]}`, `thinned`, `clock`.
  */
-import type { Event, Flaw, GapCause, GapEvent, TelemetryEvent, Value } from '../model.js';
+import {
+  type Event,
+  type Flaw,
+  type GapCause,
+  type GapEvent,
+  Structure,
+  type TelemetryEvent,
+  type Value,
+} from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
 import type { SegmentHead, StreamName } from './rows.js';
 import type { NewSegment } from './segment-file.js';
@@ -16,7 +24,7 @@ import type { NewSegment } from './segment-file.js';
 const SEGMENT_READINGS = 50_000;
 
 /** A value as written. */
-export type StoredValue = number | string | boolean | null | { int: string };
+export type StoredValue = number | string | boolean | null | { int: string } | { json: string };
 /** What events of one kind share. */
 export type Shape = [device: string, topic: string, names: readonly string[], counters?: readonly number[]];
 /** What most events lack. */
@@ -146,13 +154,22 @@ export function isGap(stored: StoredReadings | StoredGap): stored is StoredGap {
 }
 
 function storable(values: readonly Value[]): readonly StoredValue[] {
-  for (const value of values)
-    if (typeof value === 'bigint') return values.map((v) => (typeof v === 'bigint' ? { int: v.toString() } : v));
-  return values as readonly StoredValue[];
+  return values.some(isWrapped) ? values.map(wrapped) : (values as readonly StoredValue[]);
+}
+
+/** True for what JSON itself would not give back as it was. */
+function isWrapped(value: Value): value is bigint | Structure {
+  return typeof value === 'bigint' || (typeof value === 'object' && value !== null);
+}
+
+function wrapped(value: Value): StoredValue {
+  if (!isWrapped(value)) return value;
+  return typeof value === 'bigint' ? { int: value.toString() } : { json: value.text };
 }
 
 function restored(value: StoredValue): Value {
-  return value !== null && typeof value === 'object' ? BigInt(value.int) : value;
+  if (value === null || typeof value !== 'object') return value;
+  return 'int' in value ? BigInt(value.int) : new Structure(value.json);
 }
 
 function restoredFlaws(flaws: NonNullable<More['flaws']>): Map<number, Flaw> {

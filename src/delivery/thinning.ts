@@ -1,6 +1,6 @@
 /**
  * Thinning: what gives way when an outage outlasts the disk. Time is cut into buckets, and of each point each bucket keeps its smallest, its
- * largest and its last value, at their true times; of a counter the first and the last; of texts and switches every change. What is bad or
+ * largest and its last value, at their true times; of a counter the first and the last; of texts, switches and structures every change. What is bad or
  * uncertain stays. An event keeps its number and loses values; one that loses all of them goes.
  */
 import {
@@ -65,8 +65,8 @@ class Series {
   #least = -1;
   #most = -1;
   #last = -1;
-  #leastValue: StoredValue = null;
-  #mostValue: StoredValue = null;
+  #leastValue: Numeric = 0;
+  #mostValue: Numeric = 0;
   #lastValue: StoredValue = null;
 
   constructor(counter: boolean, keep: Uint8Array) {
@@ -76,7 +76,7 @@ class Series {
 
   take(place: number, value: StoredValue, bucket: number): void {
     const numeric = isNumeric(value);
-    if (!numeric && value !== this.#lastValue) this.#keep[place] = 1;
+    if (!numeric && textOf(value) !== textOf(this.#lastValue)) this.#keep[place] = 1;
     if (bucket !== this.#bucket) {
       this.close();
       this.#bucket = bucket;
@@ -155,14 +155,21 @@ function count(values: readonly StoredValue[]): number {
   return values.reduce<number>((sum, value) => (value === null ? sum : sum + 1), 0);
 }
 
-function isNumeric(value: StoredValue): value is number | { int: string } {
-  return typeof value === 'number' || (typeof value === 'object' && value !== null);
+type Numeric = number | { int: string };
+
+function isNumeric(value: StoredValue): value is Numeric {
+  return typeof value === 'number' || (typeof value === 'object' && value !== null && 'int' in value);
 }
 
-function isLess(a: StoredValue, b: StoredValue): boolean {
+/** What two structures are compared by; all else is compared as it is. */
+function textOf(value: StoredValue): StoredValue {
+  return typeof value === 'object' && value !== null && 'json' in value ? value.json : value;
+}
+
+function isLess(a: Numeric, b: Numeric): boolean {
   return exact(a) < exact(b);
 }
 
-function exact(value: StoredValue): number | bigint {
-  return typeof value === 'object' && value !== null ? BigInt(value.int) : (value as number);
+function exact(value: Numeric): number | bigint {
+  return typeof value === 'number' ? value : BigInt(value.int);
 }

@@ -1,4 +1,5 @@
 /** Text that came from outside, made safe to print. */
+import { exactDigits } from '../model.js';
 
 // C0 and C1 control characters: a device's name or a broker's answer must not move the cursor.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -11,11 +12,5 @@ export function printable(text: string): string {
 
 /** JSON of a value that may hold 64-bit integers: beyond 2^53 they become strings, so that no digit is lost. */
 export function toJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, exact, indent);
-}
-
-function exact(_key: string, value: unknown): unknown {
-  if (typeof value !== 'bigint') return value;
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value.toString();
+  return JSON.stringify(value, exactDigits, indent);
 }

@@ -1,7 +1,8 @@
 /** Proves a profile by its examples: the words on the wire must give exactly the values that are written beside them. */
+import { isDeepStrictEqual } from 'node:util';
 import { hintFor } from '../config/suggest.js';
 import { messageOf, type TidegateError } from '../errors.js';
-import type { Flaw, Value } from '../model.js';
+import { type Flaw, Structure, type Value } from '../model.js';
 import { compileScaling } from '../scaling.js';
 import type { Profile } from './load.js';
 
@@ -60,6 +61,8 @@ function decode({ driver, points }: Profile, wire: unknown): Map<string, Given> 
 function equal(got: Value, expected: Value): boolean {
   if (typeof got === 'bigint' || typeof expected === 'bigint')
     return got !== null && expected !== null && String(got) === String(expected);
+  if (got instanceof Structure && expected instanceof Structure)
+    return isDeepStrictEqual(got.toJSON(), expected.toJSON());
   // -0 is written 0 in a document.
   return got === expected;
 }

@@ -1,7 +1,7 @@
 /** The shape of a profile file: what every device of one type shares. The driver's own schemas check all keys that are not here. */
 import { z } from 'zod';
 import { deadband } from '../config/deadband.js';
-import { POINT_ACCESS, POINT_KINDS, POINT_TYPES } from '../model.js';
+import { POINT_ACCESS, POINT_KINDS, POINT_TYPES, Structure } from '../model.js';
 import { wait } from '../units.js';
 
 /** `<vendor>/<model>`: also the file's place below a folder of profiles. */
@@ -78,11 +78,14 @@ export const repeatSchema = z
 
 const keysAndValues = z.record(z.string(), z.unknown(), { error: 'write keys and values' });
 
+/** A value of a point of type `json`. */
+const structure = z.union([z.array(z.unknown()), z.record(z.string(), z.unknown())]).transform(Structure.of);
+
 /** One example: words on the wire as the driver writes them, and what they must become. */
 export const exampleSchema = z.looseObject({
   note: z.string().min(1).optional().describe('Where the example comes from.'),
   gives: z
-    .record(z.string(), z.union([z.number(), z.bigint(), z.string(), z.boolean(), z.null()]))
+    .record(z.string(), z.union([z.number(), z.bigint(), z.string(), z.boolean(), z.null(), structure]))
     .describe('Point id → value after scaling; null for a point that must be bad.'),
 });
 

@@ -52,7 +52,7 @@ function aboutNumbers(point: Point): Mismatch[] {
         hint: 'it holds a power of ten, from -10 to 10',
       },
     ];
-  if (type !== 'bool' && type !== 'string' && !states) return [];
+  if (type !== 'bool' && type !== 'string' && type !== 'json' && !states) return [];
   const what = states ? 'a point with states' : `a ${type}`;
   const wrong: [key: string, present: boolean][] = [
     ['kind', kind === 'counter'],
@@ -74,8 +74,8 @@ function aboutNumbers(point: Point): Mismatch[] {
 /** Raw values that the type can never have. Those of `invalid` may also be written as bits (0x8000 of an int16). */
 function aboutRaw({ type, invalid, states }: Point): Mismatch[] {
   const range = RANGES[type];
-  if (type === 'string' && invalid)
-    return [{ path: ['invalid'], message: 'a string has no invalid numbers', hint: 'remove it' }];
+  if ((type === 'string' || type === 'json') && invalid)
+    return [{ path: ['invalid'], message: `a ${type} has no invalid numbers`, hint: 'remove it' }];
   if (!range) return [];
   const [least, most] = range;
   const outside = (path: string[], raw: number | bigint, top: bigint): Mismatch[] => {

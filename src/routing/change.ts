@@ -1,5 +1,5 @@
 /** The `change` step: report by exception, with a deadband as in OPC UA Part 4 §7.22.2 and a longest silence. */
-import type { Deadband, Point, Quality, Value } from '../model.js';
+import { type Deadband, type Point, type Quality, Structure, type Value } from '../model.js';
 
 /** What one rule sent last of each point of one device. Points are known by slot. */
 export class LastSent {
@@ -45,7 +45,7 @@ export class LastSent {
       const width = band.percent === 0 ? band.absolute : (Math.abs(Number(last)) * band.percent) / 100;
       return Math.abs(Number(value - last)) > width;
     }
-    return true;
+    return !(value instanceof Structure && last instanceof Structure && value.text === last.text);
   }
 }
 

@@ -1,11 +1,12 @@
 /** Conditions of rules in CEL (Common Expression Language), parsed and type-checked when rules are loaded. */
 import type * as Cel from '@marcbachmann/cel-js';
 import { hintFor } from '../config/suggest.js';
-import type { Quality, Value } from '../model.js';
+import type { Quality } from '../model.js';
 
 /** What an expression can name. One object is reused for all readings. */
 export interface Reading {
-  value: Value;
+  /** The value; a structure as maps and lists. */
+  value: unknown;
   quality: Quality;
   device: string;
   point: string;

@@ -1,5 +1,5 @@
 /** A rule with steps, run over the readings of a batch. */
-import type { Batch, Point, Quality, Value } from '../model.js';
+import { type Batch, type Point, type Quality, Structure, type Value } from '../model.js';
 import { type Band, bandFor, type LastSent } from './change.js';
 import type { Exit } from './exit.js';
 import type { Expression, Reading } from './expression.js';
@@ -62,7 +62,7 @@ export class Filter {
       const quality = flaws?.get(index)?.quality ?? 'good';
       if (this.#asks) {
         const point = this.#points[k] as Point;
-        reading.value = value;
+        reading.value = value instanceof Structure ? value.toJSON() : value;
         reading.quality = quality;
         reading.point = point.id;
         reading.unit = point.unit ?? '';

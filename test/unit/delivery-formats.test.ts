@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Entry } from '../../src/delivery/entry.js';
 import { encodeJson } from '../../src/delivery/json-payload.js';
 import { decodeSegment, encodeSegment } from '../../src/delivery/segment.js';
-import type { Event, Flaw, GapEvent, TelemetryEvent } from '../../src/model.js';
+import { type Event, type Flaw, type GapEvent, Structure, type TelemetryEvent } from '../../src/model.js';
 
 function entry(event: Event, seq = 1842, late = false): Entry {
   return { epoch: 3, seq, event, born: 0, late, state: 'waiting', saving: false, segment: undefined };
@@ -49,6 +49,11 @@ describe('the JSON payload', () => {
     });
   });
 
+  test('a structure stands as what it is', () => {
+    const event = telemetry({ pose: new Structure('{"x":1,"axes":[1,2.5]}'), on: true });
+    expect(encodeJson(entry(event), 'g')).toContain('"values":{"pose":{"x":1,"axes":[1,2.5]},"on":true}');
+  });
+
   test('marks a time that nobody vouches for', () => {
     const event: TelemetryEvent = { ...telemetry({ a: 1 }), clock: 'unset' };
     expect(encodeJson(entry(event, 1, true), 'g')).toMatch(/"values":{"a":1},"clock":"unset","late":true}$/);
@@ -88,11 +93,12 @@ describe('a segment', () => {
       { ...shared, device: 'meter-2', topic: 'u' },
       { ...shared, clock: 'unset' },
       telemetry({ a: 2n ** 63n, c: null, d: false }, [[1, flaw]]),
+      telemetry({ s: new Structure('{"int":"1"}'), n: 1 }),
       gap,
     ];
     const text = encodeSegment(events.map((event, i) => entry(event, i + 7)));
     expect(decodeSegment(text, 'live')).toEqual(events.map((event, i) => ({ seq: i + 7, event })));
-    expect(JSON.parse(text).shapes).toHaveLength(3);
+    expect(JSON.parse(text).shapes).toHaveLength(4);
   });
 
   test.each(['', 'x', '{}', '{"shapes":[],"events":[[0,1,2,[3]]]}'])(

@@ -88,6 +88,20 @@ describe('thinning', () => {
     ]);
   });
 
+  test('keeps every change of a structure', () => {
+    const texts = ['[1]', '[1]', '[2]', '[2]', '[1]', '[1]', '[1]'];
+    const { segment: left } = thin(
+      [
+        segment(
+          ['p'],
+          texts.map((json) => [{ json }]),
+        ),
+      ],
+      1,
+    );
+    expect(rows(left).map(([, seq]) => seq)).toEqual([1, 3, 5, 7]);
+  });
+
   test('keeps what is bad or uncertain, and gaps', () => {
     const bad = segment(['p'], [[1], [null], [3], [2], [2], [2]]);
     (bad.events[1] as StoredReadings)[4] = { flaws: { 0: ['bad', 'timeout'] } };

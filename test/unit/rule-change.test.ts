@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Deadband, Flaw, Point, Value } from '../../src/model.js';
+import { type Deadband, type Flaw, type Point, Structure, type Value } from '../../src/model.js';
 import { compileRouter } from '../../src/routing/router.js';
 import type { Step } from '../../src/routing/rule.js';
 import { batch, device, point } from '../support/plant.js';
@@ -61,6 +61,11 @@ describe('change', () => {
     expect(passing(values, change({ absolute: 5 }), {}, flaws)).toEqual([0, 1, 3, 5]);
   });
 
+  test('a structure changes with its text', () => {
+    const values = ['[1]', '[1]', '[2]', '[2]', '[1]'].map((text) => new Structure(text));
+    expect(passing(values, change())).toEqual([0, 2, 4]);
+  });
+
   test('breaks a silence in time, counted from what was sent', () => {
     expect(passing([1, 1, 1, 2, 2, 2, 2, 2], change(undefined, 3000))).toEqual([0, 3, 6]);
   });
@@ -73,7 +78,7 @@ describe('change', () => {
   });
 
   test('remembers only what passed the steps after it as well', () => {
-    const above = { text: '', usesTime: false, passes: (reading: { value: Value }) => (reading.value as number) > 5 };
+    const above = { text: '', usesTime: false, passes: (reading: { value: unknown }) => (reading.value as number) > 5 };
     const steps: Step[] = [...change({ absolute: 2 }), { kind: 'where', expression: above }];
     expect(passing([6, 0, 7, 8, 9], steps)).toEqual([0, 4]);
     expect(passing([6, 0, 7, 8, 9], steps.reverse())).toEqual([0, 4]);
