@@ -36,6 +36,8 @@ export interface SiteOptions {
   /** Check also the own profiles that no device uses and the style of all own profiles, and run the tests of rules: for `tidegate check`. */
   readonly thorough?: boolean;
   readonly drivers?: Drivers;
+  /** False: secrets that are not at hand are no problem, for those who only look on. */
+  readonly secrets?: boolean;
 }
 
 /**
@@ -46,7 +48,7 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const file = resolve(path);
   const read = readConfig(file);
   const { config, secrets } = read;
-  const problems = [...read.problems];
+  const problems = read.problems.filter(({ code }) => code !== 'CONFIG_SECRET' || options.secrets !== false);
   const available = options.drivers ?? builtIn;
   const folders = profileFolders(config, file);
 

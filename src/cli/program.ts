@@ -1,10 +1,11 @@
 /** The command line's words: every command, argument, option and example. What a command does is loaded when it is asked for. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { duration } from '../units.js';
 import { VERSION } from '../version.js';
 import { EXIT, showError } from './exit.js';
 
 const CONFIG = ['-c, --config <file>', 'the gateway.yaml to use', 'gateway.yaml'] as const;
+const UPSTREAM = ['-u, --upstream <id>', 'of this upstream alone'] as const;
 const JSON_FLAG = ['--json', 'print JSON, for programs'] as const;
 
 const EXIT_CODES = `
@@ -98,7 +99,10 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./simulate.js')).simulate));
 
-  const outbox = add(program, 'outbox', 'look into the outboxes', ['tidegate outbox status']);
+  const outbox = add(program, 'outbox', 'look into the outboxes', [
+    'tidegate outbox status',
+    'tidegate outbox peek --lane rejected',
+  ]);
   add(outbox, 'status', 'what waits for each upstream, from the running gateway or from the files', [
     'tidegate outbox status',
     'tidegate outbox status --config /etc/tidegate/gateway.yaml --json',
@@ -106,6 +110,30 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...CONFIG)
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./outbox.js')).outboxStatus));
+
+  add(outbox, 'peek', 'show the oldest events of each lane that are on disk', [
+    'tidegate outbox peek',
+    'tidegate outbox peek --upstream cloud --lane rejected --count 3',
+  ])
+    .option(...UPSTREAM)
+    .addOption(laneOption())
+    .option('-n, --count <number>', 'how many of each lane', parseCount, 10)
+    .option(...CONFIG)
+    .action(act(async () => (await import('./outbox-events.js')).peek));
+  add(outbox, 'export', 'write all events that are on disk to stdout or a file; they stay in the outbox', [
+    'tidegate outbox export > events.ndjson',
+    'tidegate outbox export --format csv --lane live --output events.csv',
+  ])
+    .option(...UPSTREAM)
+    .addOption(laneOption())
+    .addOption(
+      new Option('--format <format>', 'ndjson: the messages; csv: a line for each reading')
+        .choices(['ndjson', 'csv'])
+        .default('ndjson'),
+    )
+    .option('-o, --output <file>', 'a new file to write to')
+    .option(...CONFIG)
+    .action(act(async () => (await import('./outbox-events.js')).exportEvents));
 
   add(program, 'demo', 'see it work: simulated devices, a stand-in cloud, and an outage', [
     'tidegate demo',
@@ -121,6 +149,18 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
 
 function exampleText(examples: readonly string[]): string {
   return `\nExample${examples.length > 1 ? 's' : ''}:\n${examples.map((line) => `  ${line}`).join('\n')}`;
+}
+
+/** As KEPT_LANES, which is not loaded before it is needed. */
+function laneOption(): Option {
+  const about = 'of this lane alone; live is all telemetry, rejected what was refused for good';
+  return new Option('-l, --lane <lane>', about).choices(['alarm', 'live', 'rejected']);
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1) throw new InvalidArgumentError('Write a whole number, 1 or more.');
+  return count;
 }
 
 function parsePort(text: string): number {

@@ -1,5 +1,4 @@
 /** `tidegate read`: one live read of one device, from the words on the wire to the value. */
-import { hintFor } from '../config/suggest.js';
 import { TidegateError } from '../errors.js';
 import type { Device, Flaw, Point, Value } from '../model.js';
 import { openLog } from '../ops/log.js';
@@ -7,6 +6,7 @@ import { toJson } from '../ops/text.js';
 import { compileScaling, withFactors } from '../scaling.js';
 import { loadSite, type Site } from '../site.js';
 import { EXIT } from './exit.js';
+import { find } from './find.js';
 import { quantityText, valueText } from './quantity.js';
 import { formatTable } from './terminal.js';
 
@@ -42,14 +42,6 @@ export async function read(
 
 function readable(device: Device): readonly Point[] {
   return device.points.filter(({ access }) => access !== 'write');
-}
-
-function find<Item extends { readonly id: string }>(items: readonly Item[], id: string, what: string): Item {
-  const item = items.find((candidate) => candidate.id === id);
-  if (item !== undefined) return item;
-  const ids = items.map((candidate) => candidate.id);
-  const hint = hintFor(id, ids) ?? (ids.length > 0 ? `There is: ${ids.join(', ')}` : `There is no ${what} at all.`);
-  throw new TidegateError('USAGE', `no ${what} is called "${id}"`, { hint });
 }
 
 async function readOnce(site: Site, device: Device, points: readonly Point[]): Promise<Line[]> {

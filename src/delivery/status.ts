@@ -27,20 +27,26 @@ export function outboxFolder(data: string): string {
   return join(data, 'outbox');
 }
 
+/** The outbox files of a data folder, by the id of their upstream. */
+export function outboxFiles(data: string): { id: string; path: string }[] {
+  const folder = outboxFolder(data);
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite'));
+  return names.sort().map((name) => ({ id: basename(name, '.sqlite'), path: join(folder, name) }));
+}
+
 /**
  * Reads every outbox file of a data folder, without changing any. Segments on their way out are counted until they are settled.
  * @throws TidegateError OUTBOX_OPEN when a file is not an outbox
  */
 export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]> {
-  const folder = outboxFolder(data);
-  if (!existsSync(folder)) return [];
+  const files = outboxFiles(data);
+  if (files.length === 0) return [];
   const { default: Database } = await import('better-sqlite3');
   const { bytesInUse, extentOf } = await import('./rows.js');
   const { countRejected, hasRejected } = await import('./rejected-table.js');
   const { accountOf, readTotals } = await import('./counters.js');
-  const names = readdirSync(folder).filter((name) => name.endsWith('.sqlite'));
-  return names.sort().map((name) => {
-    const file = join(folder, name);
+  return files.map(({ id, path: file }) => {
     try {
       const db = new Database(file, { readonly: true, timeout: 5000 });
       try {
@@ -48,7 +54,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
         const totals = readTotals(db);
         const times = [alarm.oldest, live.oldest].filter((time) => time !== undefined);
         return {
-          id: basename(name, '.sqlite'),
+          id,
           file,
           alarm: alarm.events,
           backlog: live.events,
