@@ -11,7 +11,7 @@ const LONGEST = 300_000;
 
 /** The devices of one wire, kept by their breakers. */
 export interface Tally {
-  readonly devices: number;
+  devices: number;
   dead: number;
 }
 
@@ -30,6 +30,7 @@ export class Breaker {
 
   constructor(tally: Tally) {
     this.#tally = tally;
+    tally.devices++;
   }
 
   /** The device answered. Gives true when it was dead. */
@@ -55,6 +56,12 @@ export class Breaker {
     if (!this.open) this.#tally.dead++;
     this.open = true;
     this.probeAt = now + probeSpacing(cost, this.#tally);
+  }
+
+  /** The device is no longer on the wire. */
+  leave(): void {
+    this.#tally.devices--;
+    if (this.open) this.#tally.dead--;
   }
 
   /** Lets a dead device be probed at once: something changed on the wire. */

@@ -30,6 +30,11 @@ export interface Poller {
   readonly stats: Readonly<PollStats>;
   /** How a device of this connection is. */
   state(deviceId: string): { state: DeviceState; reason?: string };
+  /**
+   * Polls these devices from now on. Those that are the very objects of before are not disturbed; others are read at once, one of
+   * the same id in place of the former. No batch of a device that is gone comes afterwards.
+   */
+  use(devices: readonly Device[]): void;
   /** Ends all reads and closes the connection, within two seconds whatever the driver does. No batch comes afterwards. */
   stop(): Promise<void>;
 }
@@ -56,9 +61,9 @@ class Line implements Poller {
   readonly #options: PollerOptions;
   readonly #log: Logger;
   readonly #trouble: Repeated;
-  readonly #stations: readonly Station[];
-  readonly #byId: ReadonlyMap<string, Station>;
-  readonly #tally: Tally;
+  readonly #started = performance.now();
+  readonly #stations: Station[] = [];
+  readonly #tally: Tally = { devices: 0, dead: 0 };
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #round: Round | undefined;
@@ -68,38 +73,54 @@ class Line implements Poller {
   #openedBefore = 0;
 
   constructor(options: PollerOptions) {
-    const { devices, connection, onState } = options;
+    const { devices, connection } = options;
     this.#options = options;
     this.#log = options.log.child({ connection });
     this.#trouble = repeated(this.#log);
-    this.#tally = { devices: devices.length, dead: 0 };
-    const start = performance.now();
-    this.#stations = devices.map(
-      (device, index) =>
-        new Station(device, start, index / devices.length, {
-          stats: this.stats,
-          tally: this.#tally,
-          late: this.#trouble,
-          trouble: repeated(this.#log.child({ device: device.id })),
-          onBatch: (batch) => this.#handOn(batch),
-          onState: (...news) => this.#guard(() => onState?.(...news)),
-        }),
-    );
-    this.#byId = new Map(this.#stations.map((station) => [station.device.id, station]));
+    for (const [index, device] of devices.entries()) this.#stations.push(this.#station(device, index / devices.length));
     this.#running = this.#run();
   }
 
   state(deviceId: string): { state: DeviceState; reason?: string } {
-    const station = this.#byId.get(deviceId);
+    const station = this.#stations.find(({ device }) => device.id === deviceId);
     if (!station) throw new RangeError(`no device "${deviceId}" on connection "${this.#options.connection}"`);
     const { state, reason } = station;
     return reason === undefined ? { state } : { state, reason };
+  }
+
+  use(devices: readonly Device[]): void {
+    const before = this.#stations.splice(0);
+    for (const station of before) if (!devices.includes(station.device)) station.leave();
+    const now = performance.now();
+    for (const device of devices) {
+      const known = before.find((station) => station.device.id === device.id);
+      if (known && !known.left) {
+        this.#stations.push(known);
+        continue;
+      }
+      const station = this.#station(device, known?.phase ?? freePhase([...before, ...this.#stations]));
+      this.#stations.push(station);
+      if (this.#round) station.wireOpened(now, true);
+    }
+    this.#round?.pump();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#leave(undefined);
     await this.#running;
+  }
+
+  #station(device: Device, phase: number): Station {
+    const { onState } = this.#options;
+    return new Station(device, this.#started, phase, {
+      stats: this.stats,
+      tally: this.#tally,
+      late: this.#trouble,
+      trouble: repeated(this.#log.child({ device: device.id })),
+      onBatch: (batch) => this.#handOn(batch),
+      onState: (...news) => this.#guard(() => onState?.(...news)),
+    });
   }
 
   /** Session after session, until stopped. */
@@ -155,6 +176,7 @@ class Line implements Poller {
   }
 
   #settle(station: Station, samples: Samples): void {
+    if (station.left) return;
     const now = performance.now();
     const allDead = this.#tally.dead === this.#tally.devices;
     station.settle(samples, now);
@@ -177,6 +199,7 @@ class Line implements Poller {
 
   #leave(broken: Broken | undefined): void {
     this.#round?.end();
+    this.#round = undefined;
     this.#end(broken);
   }
 
@@ -197,4 +220,16 @@ class Line implements Poller {
       this.#trouble.failed(`what was read could not be handed on: ${messageOf(error)}`, { err: error });
     }
   }
+}
+
+/** The middle of the widest stretch that no device has its phase in. */
+function freePhase(stations: readonly Station[]): number {
+  const taken = stations.map(({ phase }) => phase).sort((a, b) => a - b);
+  const [first = 0] = taken;
+  let widest = { from: first, width: 0 };
+  for (const [index, from] of taken.entries()) {
+    const width = (taken[index + 1] ?? first + 1) - from;
+    if (width > widest.width) widest = { from, width };
+  }
+  return (widest.from + widest.width / 2) % 1;
 }

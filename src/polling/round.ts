@@ -27,20 +27,21 @@ export class Round {
   readonly #events: RoundEvents;
   readonly #options: ReadOptions;
   readonly #watch: NodeJS.Timeout;
-  #active = 0;
+  /** Stations whose reads are under way. */
+  readonly #active = new Set<Station>();
   #turns = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #ended = false;
 
-  /** Begins to read. */
+  /** Begins to read. @param stations may change: `pump` then sees what is new */
   constructor(session: Session, stations: readonly Station[], signal: AbortSignal, events: RoundEvents) {
     this.#session = session;
     this.#stations = stations;
     this.#options = { signal };
     this.#events = events;
     this.#watch = setInterval(() => this.#check(), WATCH);
-    this.#pump();
+    this.pump();
   }
 
   /** No read begins any more, and what is still under way is ignored. */
@@ -51,10 +52,10 @@ export class Round {
   }
 
   /** Begins reads until the wire is busy or nothing is due. */
-  #pump(): void {
+  pump(): void {
     const most = this.#session.concurrency ?? 1;
     const now = performance.now();
-    while (!this.#ended && this.#active < most) {
+    while (!this.#ended && this.#active.size < most) {
       const station = this.#first();
       if (!station) return;
       const { dueAt } = station;
@@ -63,7 +64,7 @@ export class Round {
         this.#wakeAt(dueAt, now);
         return;
       }
-      this.#active++;
+      this.#active.add(station);
       void this.#read(station, set);
     }
   }
@@ -87,7 +88,7 @@ export class Round {
     this.#timerAt = at;
     const wake = (): void => {
       this.#timerAt = Number.POSITIVE_INFINITY;
-      this.#pump();
+      this.pump();
     };
     this.#timer = setTimeout(wake, Math.min(at - now, LONGEST_TIMER));
   }
@@ -104,14 +105,14 @@ export class Round {
       if (!this.#ended) this.#events.broke(error);
       return;
     }
-    this.#active--;
-    if (++this.#turns % TURNS === 0) setImmediate(() => this.#pump());
-    else this.#pump();
+    this.#active.delete(station);
+    if (++this.#turns % TURNS === 0) setImmediate(() => this.pump());
+    else this.pump();
   }
 
   #check(): void {
     const oldest = performance.now() - LONGEST_READ;
-    if (!this.#stations.some((station) => station.isReadingSince(oldest))) return;
+    if (![...this.#active].some((station) => station.isReadingSince(oldest))) return;
     this.#events.broke(new TidegateError('LINK_DOWN', `a read took over ${LONGEST_READ / 1000} s`));
   }
 }

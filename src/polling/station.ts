@@ -48,6 +48,10 @@ const NAMED = 3;
 
 export class Station {
   readonly device: Device;
+  /** Its shift against its neighbours on the wire, 0 to 1. */
+  readonly phase: number;
+  /** True when the device was taken off the wire: what a read still brings is not for anybody. */
+  left = false;
   state: DeviceState = 'starting';
   reason: string | undefined;
   /** Monotonic time of the last answer. */
@@ -65,6 +69,7 @@ export class Station {
 
   constructor(device: Device, start: number, phase: number, context: StationContext) {
     this.device = device;
+    this.phase = phase;
     this.#context = context;
     this.#schedule = new Schedule(device.points, start, phase);
     this.#breaker = new Breaker(context.tally);
@@ -129,6 +134,12 @@ export class Station {
     this.#again = set;
     this.#againAt = this.#context.tally.devices > 1 ? now + STEP_BACK : now;
     return false;
+  }
+
+  /** Takes the device off the wire. A read under way may still end. */
+  leave(): void {
+    this.left = true;
+    this.#breaker.leave();
   }
 
   /** Lets a dead device be probed at once. */

@@ -1,0 +1,119 @@
+/** All connections of a gateway: one poller each, kept in step with what is configured. */
+import type { Logger } from 'pino';
+import type { Driver } from '../driver.js';
+import type { Batch, Device } from '../model.js';
+import { type Motion, watchMotion } from '../ops/motion.js';
+import { type DeviceState, type Poller, type PollStats, startPoller } from './poller.js';
+
+/** A connection as configured. */
+export interface Line {
+  readonly connection: string;
+  readonly driver: Driver;
+  /** The connection's settings, as checked by the driver's schema. */
+  readonly settings: unknown;
+  readonly devices: readonly Device[];
+}
+
+/** The pollers of a gateway, as one. */
+export interface Pollers {
+  /** Summed over all connections since the start, those that are gone included. */
+  stats(): PollStats;
+  state(device: Device): { state: DeviceState; reason?: string };
+  /** Says which connection does not move any more, or undefined. */
+  stuck(): string | undefined;
+  /**
+   * Polls these connections from now on. A connection is told by its driver and settings, a
+   * device by itself: what is the very object of before is not disturbed. What is gone says nothing any more once this has been
+   * called; the promise resolves when it is closed and what is new has been started.
+   */
+  use(lines: readonly Line[]): Promise<void>;
+  /** Ends all of them, within two seconds. */
+  stop(): Promise<void>;
+}
+
+/** Longest pause of a poll loop whose device or link is dead, in milliseconds. */
+const LONGEST_PAUSE = 60_000;
+
+interface Running {
+  readonly line: Line;
+  readonly poller: Poller;
+  /** Undefined for a connection that has nothing to read. */
+  readonly motion: Motion | undefined;
+}
+
+/** Has no connection yet: see `use`. */
+export function preparePollers(log: Logger, onBatch: (batch: Batch) => void): Pollers {
+  const running = new Map<string, Running>();
+  const past = noPolls();
+  let stopped = false;
+
+  const start = (line: Line): Running => watched(line, startPoller({ ...line, log, onBatch }));
+  const end = async ({ line, poller }: Running): Promise<void> => {
+    running.delete(line.connection);
+    await poller.stop();
+    add(past, poller.stats);
+  };
+  return {
+    stats() {
+      const sum = { ...past };
+      for (const { poller } of running.values()) add(sum, poller.stats);
+      return sum;
+    },
+    state: ({ connection, id }) => running.get(connection)?.poller.state(id) ?? { state: 'starting' },
+    stuck() {
+      for (const { motion } of running.values()) {
+        const reason = motion?.stuck();
+        if (reason !== undefined) return reason;
+      }
+      return undefined;
+    },
+    async use(lines) {
+      const wanted = new Map(lines.map((line) => [line.connection, line]));
+      const ending: Promise<void>[] = [];
+      for (const one of [...running.values()]) {
+        const { line: before, poller } = one;
+        const line = wanted.get(before.connection);
+        if (line?.driver !== before.driver || line.settings !== before.settings) ending.push(end(one));
+        else if (!sameDevices(line, before)) {
+          poller.use(line.devices);
+          running.set(line.connection, watched(line, poller));
+        }
+      }
+      // Many devices take one connection at a time: what is new waits for what ends.
+      await Promise.all(ending);
+      if (stopped) return;
+      for (const [connection, line] of wanted) if (!running.has(connection)) running.set(connection, start(line));
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all([...running.values()].map(end));
+    },
+  };
+}
+
+function sameDevices(a: Line, b: Line): boolean {
+  return a.devices.length === b.devices.length && a.devices.every((device, index) => device === b.devices[index]);
+}
+
+function watched(line: Line, poller: Poller): Running {
+  const { stats } = poller;
+  const work = () => stats.polls + stats.failures + stats.attempts;
+  const wait = longestWait(line.devices);
+  const motion = wait === undefined ? undefined : watchMotion(`connection ${line.connection}`, 3 * wait, work);
+  return { line, poller, motion };
+}
+
+/** Longest time, in milliseconds, between two polls of a connection that is well or whose devices are dead; undefined if it has nothing to read. */
+function longestWait(devices: readonly Device[]): number | undefined {
+  const read = devices.flatMap(({ points }) => points).filter(({ access }) => access !== 'write');
+  if (read.length === 0) return undefined;
+  return read.reduce((least, { every }) => Math.min(least, every), Infinity) + LONGEST_PAUSE;
+}
+
+function noPolls(): PollStats {
+  return { polls: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0, attempts: 0 };
+}
+
+function add(sum: PollStats, stats: PollStats): void {
+  for (const key of Object.keys(sum) as (keyof PollStats)[]) sum[key] += stats[key];
+}
