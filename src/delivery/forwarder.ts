@@ -22,6 +22,7 @@ export class Forwarder {
   #connection = 0;
   #pause = 0;
   #paused = false;
+  #leaving = false;
   /** True when it was this side that gave the connection up. */
   #stalled = false;
   readonly #probation = new Probation();
@@ -53,7 +54,12 @@ export class Forwarder {
 
   /** Sends as much as the window allows. */
   pump(): void {
-    while (this.link === 'online' && !this.#paused && this.inFlight < (this.#probation.on ? 1 : this.#window)) {
+    while (
+      this.link === 'online' &&
+      !this.#paused &&
+      !this.#leaving &&
+      this.inFlight < (this.#probation.on ? 1 : this.#window)
+    ) {
       const entry = this.#outbox.next();
       if (!entry) return;
       this.#send(this.#probation.holdsBack(entry) ? this.#nextInsteadOf(entry) : entry);
@@ -69,8 +75,9 @@ export class Forwarder {
     return next ?? suspect;
   }
 
-  /** Resolves when nothing is in flight any more, or after `limit` milliseconds. */
+  /** Sends nothing more; resolves when nothing is in flight any more, or after `limit` milliseconds. */
   settled(limit: number): Promise<void> {
+    this.#leaving = true;
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, limit);
       this.#idle = () => {

@@ -19,9 +19,8 @@ import { Stream } from './stream.js';
 /** Milliseconds between attempts to use a disk that refuses. */
 const DISK_RETRY = 2_000;
 
-/** What an outbox is given. */
-export interface OutboxOptions {
-  readonly file: StoreFile;
+/** How an outbox is set; may change while it works. */
+export interface OutboxSettings {
   readonly config: BufferConfig;
   /** Most unacknowledged events of the upstream. */
   readonly window: number;
@@ -30,6 +29,11 @@ export interface OutboxOptions {
   readonly pace: Omit<PaceOptions, 'window'>;
   /** Topic of gap events. */
   readonly gapTopic: string;
+}
+
+/** What an outbox is given. */
+export interface OutboxOptions extends OutboxSettings {
+  readonly file: StoreFile;
   readonly log: Logger;
   readonly clock: Clock;
   /** Called when there may be something to send. */
@@ -58,39 +62,48 @@ export class Outbox {
   readonly #totals: Readonly<Record<StreamName, Totals>>;
   readonly #accepted: Record<StreamName, number>;
   readonly #rejections: Rejections;
-  readonly #pace: Pace;
-  readonly #ticker: NodeJS.Timeout;
+  #pace: Pace;
+  #ticker: NodeJS.Timeout;
   #lastSeq = 0;
   #flushing: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
   #failing = false;
   #retryAt = 0;
   #rejection: { count: number; from: number; to: number; clock: Event['clock'] } | undefined;
-  readonly #options: OutboxOptions;
+  #options: OutboxOptions;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-    const { file, config, window: ahead, gapTopic, ready } = options;
+    const { file, ready } = options;
+    const settings = (): OutboxSettings => this.#options;
     const failed = (error: Error): void => this.#failed(error);
     const open = (name: StreamName): Stream => {
       const unreadable = (events: number): void => this.#lose(name, 'unreadable', events);
       const rejections = this.#rejections;
-      return new Stream({ name, file, extent: file[name], ahead, gapTopic, rejections, ready, failed, unreadable });
+      return new Stream({ name, file, extent: file[name], settings, rejections, ready, failed, unreadable });
     };
     this.#totals = { alarm: { ...file.totals.alarm }, live: { ...file.totals.live } };
     const known = (name: StreamName): number => accountOf(file.totals[name], file[name].events).accepted;
     this.#accepted = { alarm: known('alarm'), live: known('live') };
-    this.#rejections = new Rejections(config.rejected, file.rejected);
+    this.#rejections = new Rejections(options.config.rejected, file.rejected);
     this.#streams = { alarm: open('alarm'), live: open('live') };
-    this.#pace = new Pace({ ...options.pace, window: ahead });
+    this.#pace = new Pace({ ...options.pace, window: options.window });
     this.bytesOnDisk = file.bytes;
     this.room = file.room;
     options.clock.onKnown((correction) => {
       this.#reportRejections();
       for (const name of STREAMS) this.#streams[name].correct(correction);
     });
-    this.#ticker = setInterval(() => this.#tick(), Math.max(10, config.flush / 4));
-    this.#ticker.unref();
+    this.#ticker = this.#startTicker();
+  }
+
+  /** Works by other settings from now on; what waits stays where it is. */
+  use(settings: OutboxSettings): void {
+    this.#options = { ...this.#options, ...settings };
+    this.#pace = new Pace({ ...settings.pace, window: settings.window });
+    this.#rejections.most = settings.config.rejected;
+    clearInterval(this.#ticker);
+    this.#ticker = this.#startTicker();
   }
 
   /**
@@ -105,6 +118,10 @@ export class Outbox {
     }
     // It may have waited for this outbox to open, and the clock was set meanwhile.
     return this.#take(clock.known ? corrected(event, clock.correction) : event);
+  }
+
+  #startTicker(): NodeJS.Timeout {
+    return setInterval(() => this.#tick(), Math.max(10, this.#options.config.flush / 4)).unref();
   }
 
   #take(event: Event): Promise<void> | undefined {

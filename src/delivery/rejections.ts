@@ -9,16 +9,17 @@ export class Rejections {
   kept: number;
   /** Events that were forgotten since the start: the bound was reached, or the disk refused. */
   forgotten = 0;
+  /** Most bytes that wait. */
+  most: number;
   #held: Rejected[] = [];
   #size = 0;
-  readonly #most: number;
 
   /**
    * @param most bytes
    * @param kept events that the file keeps already
    */
   constructor(most: number, kept: number) {
-    this.#most = most;
+    this.most = most;
     this.kept = kept;
   }
 
@@ -55,7 +56,7 @@ export class Rejections {
   }
 
   #limit(): void {
-    while (this.#size > this.#most) {
+    while (this.#size > this.most) {
       this.#size -= (this.#held.shift() as Rejected).text.length;
       this.forgotten++;
     }

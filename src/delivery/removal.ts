@@ -11,8 +11,8 @@ export interface RemovalOptions {
   readonly file: StoreFile;
   /** What was refused for good, and is to be kept before its row goes. */
   readonly rejections: Rejections;
-  /** Most events that may be sent while settled rows still await their removal. */
-  readonly ahead: number;
+  /** The present ones. Of events on disk, at most `window` may be sent while settled rows still await their removal. */
+  settings(): { readonly window: number };
   ready(): void;
   failed(error: Error): void;
 }
@@ -41,7 +41,7 @@ export class Removal {
 
   /** True when a crash now could repeat more than a segment and a window. A failing disk holds up nothing. */
   get tooFarBehind(): boolean {
-    return this.#rows.length > 0 && this.#sentAhead >= this.#options.ahead && !this.#failing;
+    return this.#rows.length > 0 && this.#sentAhead >= this.#options.settings().window && !this.#failing;
   }
 
   /** Resolves when all is removed, or the disk refuses; called again it tries again. */

@@ -75,8 +75,9 @@ export class SegmentFile {
   /** What was saved of a damaged file, if this is the one that replaces it. */
   readonly salvage: Salvage | undefined;
   readonly #db: Database.Database;
-  readonly #limits: Limits;
-  readonly #budget: Budget;
+  readonly #path: string;
+  #limits: Limits;
+  #budget: Budget;
   readonly #ledger: Ledger;
   readonly #lastId: Record<StreamName, number>;
   /** Rows up to these are on their way out. */
@@ -86,10 +87,9 @@ export class SegmentFile {
 
   /** @throws TidegateError OUTBOX_OPEN */
   constructor(path: string, limits: Limits) {
-    const logPages = Math.min(1000, Math.max(64, Math.floor(limits.size / PAGE / 32)));
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-      const { db, salvage } = openSound(path, (opened) => prepare(opened, logPages, limits.size));
+      const { db, salvage } = openSound(path, (opened) => prepare(opened, limits.size));
       this.#db = db;
       this.salvage = salvage;
       this.epoch = this.#db.transaction(() => beginEpoch(this.#db))();
@@ -98,8 +98,9 @@ export class SegmentFile {
         cause: error,
       });
     }
+    this.#path = path;
     this.#limits = limits;
-    this.#budget = new Budget(this.#db, path, limits, 2 * logPages * PAGE);
+    this.#budget = this.#budgetFor(limits);
     this.#ledger = openLedger(this.#db);
     this.#lastId = { alarm: this.extent('alarm').lastId, live: this.extent('live').lastId };
   }
@@ -199,6 +200,13 @@ export class SegmentFile {
     });
   }
 
+  /** Keeps within other limits from now on. */
+  limit(limits: Limits): void {
+    bound(this.#db, limits.size);
+    this.#limits = limits;
+    this.#budget = this.#budgetFor(limits);
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -223,6 +231,10 @@ export class SegmentFile {
     return addRejected(this.#db, rejected, this.#limits.rejected, this.#budget.free);
   }
 
+  #budgetFor(limits: Limits): Budget {
+    return new Budget(this.#db, this.#path, limits, 2 * logPages(limits.size) * PAGE);
+  }
+
   #insert(segment: NewSegment, body: Buffer): number {
     const id = ++this.#lastId[segment.stream];
     insertRow(this.#db, segment.stream, id, segment, { body });
@@ -239,18 +251,28 @@ export class SegmentFile {
 }
 
 /** Settings of a connection. `synchronous` falls back to NORMAL whenever a WAL file is opened again, so all are set at each open. */
-function prepare(db: Database.Database, logPages: number, size: number): void {
+function prepare(db: Database.Database, size: number): void {
   const format = db.pragma('user_version', { simple: true }) as number;
   if (format > FORMAT)
     throw new Error(`it was written by a newer Tidegate (format ${format}, this one knows ${FORMAT})`);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
-  db.pragma(`wal_autocheckpoint = ${logPages}`);
-  db.pragma(`journal_size_limit = ${logPages * PAGE}`);
-  db.pragma(`max_page_count = ${Math.floor(size / PAGE)}`);
+  bound(db, size);
   db.pragma('cache_size = -1024');
   createTables(db);
   db.pragma(`user_version = ${FORMAT}`);
+}
+
+/** Bounds file and log. A file that is larger already stays so, and grows no more. */
+function bound(db: Database.Database, size: number): void {
+  db.pragma(`wal_autocheckpoint = ${logPages(size)}`);
+  db.pragma(`journal_size_limit = ${logPages(size) * PAGE}`);
+  db.pragma(`max_page_count = ${Math.floor(size / PAGE)}`);
+}
+
+/** Pages of the write-ahead log before it is carried into the file. */
+function logPages(size: number): number {
+  return Math.min(1000, Math.max(64, Math.floor(size / PAGE / 32)));
 }
 
 function beginEpoch(db: Database.Database): number {

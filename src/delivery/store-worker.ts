@@ -48,6 +48,8 @@ function answer({ file: handle, call }: Request): unknown {
       return file.remove(call.stream, call.ids, call.ends, call.rejected);
     case 'rewrite':
       return file.rewrite(call.stream, call.row, call.segment);
+    case 'limit':
+      return file.limit(call.limits);
     case 'close':
       files.delete(handle);
       return file.close();

@@ -21,6 +21,7 @@ type Call =
   | { op: 'next'; stream: StreamName; after: number; upTo: number }
   | { op: 'remove'; stream: StreamName; ids: readonly number[]; ends: Partial<Totals>; rejected: readonly Rejected[] }
   | { op: 'rewrite'; stream: StreamName; row: number; segment: NewSegment }
+  | { op: 'limit'; limits: Limits }
   | { op: 'close' }
   | { op: 'ping' };
 
@@ -54,6 +55,8 @@ export interface StoreFile extends Opened {
     rejected: readonly Rejected[],
   ): Promise<Kept>;
   rewrite(stream: StreamName, row: number, segment: NewSegment): Promise<void>;
+  /** Keeps within other limits from now on. */
+  limit(limits: Limits): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -99,6 +102,7 @@ export function openStore(): Store {
         next: (stream, after, upTo) => ask(file, { op: 'next', stream, after, upTo }),
         remove: (stream, ids, ends, rejected) => ask(file, { op: 'remove', stream, ids, ends, rejected }),
         rewrite: (stream, row, segment) => ask(file, { op: 'rewrite', stream, row, segment }),
+        limit: (limits) => ask(file, { op: 'limit', limits }),
         close: () => ask(file, { op: 'close' }),
       };
     },

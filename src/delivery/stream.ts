@@ -21,8 +21,7 @@ const LOW_WATER = 256;
 /** What a stream is given by its outbox. */
 export interface StreamOptions extends RemovalOptions {
   readonly extent: Extent;
-  /** Topic of gap events. */
-  readonly gapTopic: string;
+  settings(): { readonly window: number; readonly gapTopic: string };
   /** Called with how many events a row held that cannot be read. */
   unreadable(events: number): void;
 }
@@ -213,7 +212,7 @@ export class Stream {
       if (last) this.settle(last, 'dropped');
       last = entry;
       if (entry.event.kind !== 'gap') count++;
-      gap = merged(gap, entry.event, this.#options.gapTopic, cause);
+      gap = merged(gap, entry.event, this.#options.settings().gapTopic, cause);
       this.weight += weightOf(gap) - weightOf(entry.event);
       entry.event = gap;
     }
@@ -309,8 +308,8 @@ export class Stream {
       addTo(segment.ends, { unreadable: row.events });
       this.#options.unreadable(row.events);
     }
-    const { gapTopic, name } = this.#options;
-    return [{ seq: row.lastSeq, event: gapOf(row, row.gap ?? 'unreadable', name, gapTopic) }];
+    const { settings, name } = this.#options;
+    return [{ seq: row.lastSeq, event: gapOf(row, row.gap ?? 'unreadable', name, settings().gapTopic) }];
   }
 }
 

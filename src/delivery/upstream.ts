@@ -1,14 +1,16 @@
 /** One upstream, whole: its outbox, its forwarder and its sink. A bulkhead: what happens here touches no other upstream. */
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { Event } from '../model.js';
 import type { Clock } from '../ops/clock.js';
+import type { Limits } from './budget.js';
 import type { Account } from './counters.js';
 import { Forwarder } from './forwarder.js';
 import { encodeJson } from './json-payload.js';
 import { MqttSink } from './mqtt-sink.js';
-import { Outbox } from './outbox.js';
+import { Outbox, type OutboxSettings } from './outbox.js';
 import type { StreamName } from './rows.js';
 import type { Salvage } from './salvage.js';
 import { outboxFolder } from './status.js';
@@ -65,6 +67,8 @@ export interface Upstream {
   /** Takes an event over; with `durability: strict` the promise resolves when it is on disk. */
   accept(event: Event): Promise<void> | undefined;
   status(): UpstreamStatus;
+  /** Works by another configuration from now on. What waits stays where it is, and only a link that differs is closed and opened again. */
+  use(config: UpstreamConfig): Promise<void>;
   /** Lets what is in flight arrive, says goodbye, writes the rest to disk. Resolves within about 4 s. */
   close(): Promise<void>;
 }
@@ -74,26 +78,14 @@ export interface Upstream {
  * @throws TidegateError OUTBOX_OPEN
  */
 export async function openUpstream(options: UpstreamOptions): Promise<Upstream> {
-  const { id, config, gateway, log } = options;
-  const { size, keep_free: keepFree, when_full: whenFull, rejected } = config.buffer;
+  const { id, gateway, log } = options;
+  let { config } = options;
   const path = join(outboxFolder(options.folder), `${id}.sqlite`);
-  const file = await options.store.open(path, { size, keepFree, whenFull, rejected });
+  const file = await options.store.open(path, limitsOf(config));
   const topic = (template: string): string => template.replaceAll('{gateway}', gateway).replaceAll('{upstream}', id);
-  const clientId = config.client_id ?? `tidegate-${gateway}-${id}`;
-  const sink = new MqttSink({ config, clientId, statusTopic: topic(config.status_topic), log });
   const ready = (): void => forwarder.pump();
-  const outbox = new Outbox({
-    file,
-    config: config.buffer,
-    window: config.in_flight,
-    gapTopic: topic(config.gap_topic),
-    log,
-    clock: options.clock,
-    order: config.order,
-    pace: { maxShare: config.backlog.max_share, maxRate: config.backlog.max_rate },
-    ready,
-  });
-  const forwarder = new Forwarder(outbox, sink, (entry) => encodeJson(entry, gateway), log, config.ack_timeout);
+  const outbox = new Outbox({ ...settingsOf(config), file, log, clock: options.clock, ready });
+  let forwarder = linkTo(config);
   const rate = new Rate(() => outbox.counters.readings);
   const drain = new Rate(() => outbox.counters.late);
   const growth = new Rate(() => outbox.bytesOnDisk, 60);
@@ -118,6 +110,20 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       ...estimates(outbox.waiting().backlog, drain.perSecond(), outbox.room, growth.perSecond()),
       accounts: { alarm: outbox.account('alarm'), live: outbox.account('live') },
     }),
+    async use(next) {
+      const before = config;
+      config = next;
+      outbox.use(settingsOf(next));
+      await file.limit(limitsOf(next)).catch((error: unknown) => {
+        log.error({ err: error }, 'the outbox cannot take its new limits; the former ones go on');
+      });
+      if (isDeepStrictEqual(linkOf(before), linkOf(next))) return ready();
+      await forwarder.settled(LAST_CHANCE);
+      await forwarder.close();
+      outbox.rewind();
+      forwarder = linkTo(next);
+      forwarder.start();
+    },
     async close() {
       for (const each of [rate, drain, growth]) each.stop();
       await forwarder.settled(LAST_CHANCE);
@@ -125,6 +131,17 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       await outbox.close();
     },
   };
+
+  function linkTo(to: UpstreamConfig): Forwarder {
+    const clientId = to.client_id ?? `tidegate-${gateway}-${id}`;
+    const sink = new MqttSink({ config: to, clientId, statusTopic: topic(to.status_topic), log });
+    return new Forwarder(outbox, sink, (entry) => encodeJson(entry, gateway), log, to.ack_timeout);
+  }
+
+  function settingsOf({ buffer, in_flight: window, gap_topic, order, backlog }: UpstreamConfig): OutboxSettings {
+    const pace = { maxShare: backlog.max_share, maxRate: backlog.max_rate };
+    return { config: buffer, window, gapTopic: topic(gap_topic), order, pace };
+  }
 
   /** Nobody can know how much a damaged file held: the gap ends now, and has no count. */
   function tellSalvage(salvage: Salvage): void {
@@ -143,6 +160,23 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
         to: at,
       });
   }
+}
+
+function limitsOf({ buffer }: UpstreamConfig): Limits {
+  const { size, keep_free: keepFree, when_full: whenFull, rejected } = buffer;
+  return { size, keepFree, whenFull, rejected };
+}
+
+/** What a link is made of; topics of events are the router's. */
+function linkOf({
+  topic: _,
+  gap_topic: __,
+  order: ___,
+  backlog: ____,
+  buffer: _____,
+  ...link
+}: UpstreamConfig): object {
+  return link;
 }
 
 /** When the backlog will be gone, or something must give way. */

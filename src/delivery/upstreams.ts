@@ -23,6 +23,13 @@ export interface Upstreams {
   accept(upstream: string, event: Event): void;
   /** Opens all outboxes, and hands them what was taken meanwhile. @throws TidegateError OUTBOX_OPEN */
   open(): Promise<void>;
+  /**
+   * Opens the outboxes of upstreams that are new, and changes nothing else yet.
+   * @returns what makes these the upstreams: those that are gone take nothing more once it has been called; it resolves when they are
+   *   closed, their files kept, and those whose configuration is another object work by that. It never rejects
+   * @throws TidegateError OUTBOX_OPEN; none of the new ones is open then
+   */
+  prepare(configs: UpstreamsOptions['configs']): Promise<() => Promise<void>>;
   status(): UpstreamStatus[];
   /** Resolves when the outboxes' thread answers. */
   ping(): Promise<void>;
@@ -32,19 +39,17 @@ export interface Upstreams {
 
 /** Prepares upstreams; nothing is loaded or opened before `open`. */
 export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
-  const ids = Object.keys(options.configs);
-  const waiting = new Map<string, Event[]>(ids.map((id) => [id, []]));
+  let { configs } = options;
+  const waiting = new Map<string, Event[]>(Object.keys(configs).map((id) => [id, []]));
   const opened = new Map<string, Upstream>();
-  let store: Store | undefined;
+  let store: Promise<Store> | undefined;
 
-  async function openOne(id: string, config: UpstreamConfig, shared: Store): Promise<void> {
+  async function openOne(id: string, config: UpstreamConfig): Promise<Upstream> {
     const { gateway, folder, clock } = options;
+    store ??= import('./store.js').then(({ openStore }) => openStore());
     const { openUpstream } = await import('./upstream.js');
     const log = options.log.child({ upstream: id });
-    const upstream = await openUpstream({ id, config, gateway, folder, store: shared, log, clock });
-    for (const event of waiting.get(id) ?? []) upstream.accept(event);
-    waiting.delete(id);
-    opened.set(id, upstream);
+    return openUpstream({ id, config, gateway, folder, store: await store, log, clock });
   }
 
   return {
@@ -54,19 +59,48 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
       else waiting.get(id)?.push(event);
     },
     async open() {
-      if (ids.length === 0) return;
-      const shared = (await import('./store.js')).openStore();
-      store = shared;
-      const openings = Object.entries(options.configs).map(([id, config]) => openOne(id, config, shared));
+      const openings = Object.entries(configs).map(async ([id, config]) => {
+        const upstream = await openOne(id, config);
+        for (const event of waiting.get(id) ?? []) upstream.accept(event);
+        waiting.delete(id);
+        opened.set(id, upstream);
+      });
       // All have settled before the first failure is told, so that whoever closes now closes every one.
       await Promise.allSettled(openings);
       await Promise.all(openings);
     },
-    status: () => ids.map((id) => opened.get(id)?.status() ?? notYetOpen(id, waiting.get(id) ?? [])),
-    ping: async () => store?.ping(),
+    async prepare(next) {
+      const added = Object.entries(next).filter(([id]) => !opened.has(id));
+      const openings = await Promise.allSettled(added.map(([id, config]) => openOne(id, config)));
+      const fresh = openings.flatMap((opening) => (opening.status === 'fulfilled' ? [opening.value] : []));
+      const failed = openings.find((opening) => opening.status === 'rejected');
+      if (failed) {
+        await Promise.all(fresh.map((upstream) => upstream.close()));
+        throw failed.reason;
+      }
+      return async () => {
+        const before = configs;
+        configs = next;
+        const work = [...opened].map(([id, upstream]) => {
+          const config = next[id];
+          if (config !== undefined) return config === before[id] ? undefined : upstream.use(config);
+          opened.delete(id);
+          return upstream.close().catch((error: unknown) => {
+            options.log.error(
+              { upstream: id, err: error },
+              'the upstream was removed, but its outbox could not be closed',
+            );
+          });
+        });
+        for (const upstream of fresh) opened.set(upstream.id, upstream);
+        await Promise.all(work);
+      };
+    },
+    status: () => Object.keys(configs).map((id) => opened.get(id)?.status() ?? notYetOpen(id, waiting.get(id) ?? [])),
+    ping: async () => (await store)?.ping(),
     async close() {
       await Promise.all([...opened.values()].map((upstream) => upstream.close()));
-      await store?.close();
+      await (await store)?.close();
     },
   };
 }
