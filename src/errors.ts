@@ -48,6 +48,11 @@ export const CODES = {
     'A secret (env: or file: in a placeholder) cannot be resolved.',
     'Set the environment variable, or create the file and make it readable.',
   ),
+  CONFIG_RESTART: code(
+    'fix',
+    'A key was changed that a running gateway cannot change.',
+    'Restart the gateway, or change the key back.',
+  ),
   PROFILE_EXAMPLE: code(
     'fix',
     'An example of a profile does not give what it says.',

@@ -9,18 +9,22 @@ import type { UpstreamStatus } from './delivery/upstream.js';
 import { prepareUpstreams } from './delivery/upstreams.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
 import { messageOf } from './errors.js';
-import type { Batch, Device } from './model.js';
+import type { Batch } from './model.js';
 import { type Clock, watchClock } from './ops/clock.js';
 import { serveControl } from './ops/control.js';
 import { lockData } from './ops/lock.js';
-import { type Motion, measureRate, watchMotion } from './ops/motion.js';
-import { type DeviceState, type Poller, type PollStats, startPoller } from './polling/poller.js';
+import { measureRate } from './ops/motion.js';
+import type { DeviceState, PollStats } from './polling/poller.js';
+import { type Line, preparePollers } from './polling/pollers.js';
+import type { ReloadPlan } from './reload/plan.js';
+import { openReloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
 import { compileRouter, type Router } from './routing/router.js';
 import type { Site } from './site.js';
 import { RELEASED, VERSION } from './version.js';
 
 export type { UpstreamStatus } from './delivery/upstream.js';
 export type { PointSnapshot } from './devices/latest.js';
+export type { ReloadReport } from './reload/reloader.js';
 
 /** A device as it stands. */
 export interface DeviceSnapshot {
@@ -54,6 +58,11 @@ export interface Gateway {
   snapshot(): Snapshot;
   /** Says what does not move any more (a poll loop, the outbox's thread), or undefined. */
   stuck(): Promise<string | undefined>;
+  /**
+   * Takes up a changed configuration, whole or not at all; what did not change is not disturbed.
+   * @throws ProblemList or TidegateError; then the former configuration goes on
+   */
+  reload(options: ReloadOptions): Promise<ReloadReport>;
   /** Stops all; what was accepted is on disk or acknowledged when it resolves, within 5 s unless the disk is slower. Never rejects. */
   stop(): Promise<void>;
 }
@@ -63,10 +72,10 @@ export interface GatewayOptions {
   readonly log: Logger;
   /** False: only poll, deliver nothing and leave the data folder alone (`tidegate watch`). Default true. */
   readonly deliver?: boolean;
+  /** Told of the site that a reload is about to run, before anything of it is logged; and of the former one again if that fails. */
+  onSite?(site: Site): void;
 }
 
-/** Longest pause of a poll loop whose device or link is dead, in milliseconds. */
-const LONGEST_PAUSE = 60_000;
 /** Most milliseconds that each part of a stop may take. */
 const STOP_WITHIN = 2_500;
 /** … but for the outboxes: a card that is slow to write must not cost events. Whoever cannot wait sends a second signal. */
@@ -81,23 +90,20 @@ export function dataFolder(file: string, config: GatewayConfig): string {
  * Starts everything that the site names, the pollers first. Resolves when all outboxes are open; links may still be down.
  * @throws TidegateError DATA_IN_USE or OUTBOX_OPEN; nothing is left running then
  */
-export async function startGateway(site: Site, options: GatewayOptions): Promise<Gateway> {
-  const { log, deliver = true } = options;
-  const { config, devices } = site;
-  const folder = dataFolder(site.file, config);
+export async function startGateway(first: Site, options: GatewayOptions): Promise<Gateway> {
+  const { log, deliver = true, onSite } = options;
+  const { gateway } = first.config;
+  const folder = dataFolder(first.file, first.config);
   const started = performance.now();
   const latest = rememberLatest();
   const rate = measureRate(() => latest.readings);
-  const pollers = new Map<string, Poller>();
-  const motions: Motion[] = [];
   const clock = watchClock({ log, notBefore: RELEASED });
-  const upstreams = prepareUpstreams({
-    configs: deliver ? config.upstreams : {},
-    gateway: config.gateway,
-    folder,
-    log,
-    clock,
-  });
+  const upstreams = prepareUpstreams({ configs: upstreamsOf(first), gateway, folder, log, clock });
+  const pollers = preparePollers(log, take);
+  /** What runs. A reload changes both between two batches. */
+  let site = first;
+  let router = openRouter(first);
+  const reloader = openReloader({ site, log, apply });
   /** What to undo when stopping, the last first. */
   const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [
     ['rate', () => rate.stop()],
@@ -110,7 +116,9 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
       undo.push(['lock', () => lock.release()]);
     }
     undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
-    startPollers();
+    undo.push(['pollers', () => pollers.stop()]);
+    undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
+    await pollers.use(linesOf(site));
     await upstreams.open();
     if (deliver) await openControl();
   } catch (error) {
@@ -120,71 +128,72 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
   log.info(
     {
       version: VERSION,
-      gateway: config.gateway,
-      connections: pollers.size,
-      devices: devices.length,
-      points: devices.reduce((sum, { points }) => sum + points.length, 0),
+      gateway,
+      connections: linesOf(site).length,
+      devices: site.devices.length,
+      points: site.devices.reduce((sum, { points }) => sum + points.length, 0),
       rules: site.rules.length,
-      upstreams: Object.keys(config.upstreams).length,
+      upstreams: Object.keys(site.config.upstreams).length,
     },
     'gateway started',
   );
-  return { snapshot, stuck, stop };
+  return { snapshot, stuck, reload: reloader.reload, stop };
 
-  function openRouter(): Router {
-    return compileRouter({
-      gateway: config.gateway,
-      rules: site.rules,
-      devices,
-      upstreams: Object.entries(config.upstreams).map(([id, { topic }]) => ({ id, topic })),
-    });
+  function upstreamsOf({ config }: Site): Site['config']['upstreams'] {
+    return deliver ? config.upstreams : {};
   }
 
-  function startPollers(): void {
-    const router = deliver ? openRouter() : undefined;
-    const send = upstreams.accept;
-    const onBatch = (read: Batch): void => {
-      const batch = clock.known ? read : unsure(read, clock);
-      latest.take(batch);
-      router?.route(batch, send);
-    };
-    undo.push(['pollers', async () => void (await Promise.all([...pollers.values()].map((poller) => poller.stop())))]);
-    for (const [connection, driver] of site.drivers) {
-      const own = devices.filter((device) => device.connection === connection);
-      if (own.length === 0) continue;
-      const settings = site.connectionSettings.get(connection);
-      const poller = startPoller({ connection, driver, settings, devices: own, log, onBatch });
-      pollers.set(connection, poller);
-      const { stats } = poller;
-      const work = () => stats.polls + stats.failures + stats.attempts;
-      const wait = longestWait(own);
-      if (wait !== undefined) motions.push(watchMotion(`connection ${connection}`, 3 * wait, work));
-    }
+  function openRouter({ config, rules, devices }: Site, before?: Router): Router | undefined {
+    if (!deliver) return undefined;
+    const all = Object.entries(config.upstreams).map(([id, { topic }]) => ({ id, topic }));
+    return compileRouter({ gateway, rules, devices, upstreams: all, before });
+  }
+
+  function take(read: Batch): void {
+    const batch = clock.known ? read : unsure(read, clock);
+    latest.take(batch);
+    router?.route(batch, upstreams.accept);
+  }
+
+  async function apply({ site: next }: ReloadPlan): Promise<void> {
+    onSite?.(next);
+    // All that can fail comes first: what runs is not touched until the new outboxes are open.
+    const switchOver = await upstreams.prepare(upstreamsOf(next)).catch((error: unknown) => {
+      onSite?.(site);
+      throw error;
+    });
+    for (const device of site.devices) if (!next.devices.includes(device)) latest.forget(device);
+    site = next;
+    router = openRouter(next, router);
+    // Both switch at once, before any batch can come, and then wait for what they close.
+    await Promise.all([pollers.use(linesOf(next)), switchOver()]);
   }
 
   /** Without it the gateway still does its work: nobody can look on, that is all. */
   async function openControl(): Promise<void> {
     try {
-      const control = await serveControl(folder, snapshot);
+      const control = await serveControl(folder, snapshot, {
+        reload: ({ dryRun }) => reloader.reload({ by: 'request', dryRun: dryRun === true }),
+      });
       undo.push(['control socket', () => control.close()]);
     } catch (error) {
-      log.warn({ reason: messageOf(error) }, 'no control socket: `watch` and `outbox status` cannot ask this gateway');
+      log.warn({ reason: messageOf(error) }, 'no control socket: no other command can ask this gateway');
     }
   }
 
   function snapshot(): Snapshot {
     return {
-      gateway: config.gateway,
+      gateway,
       at: Date.now(),
       clock: clock.known ? 'set' : 'unset',
       uptime: Math.round(performance.now() - started),
       readingsPerSecond: Math.round(rate.perSecond() * 10) / 10,
-      polls: sumStats([...pollers.values()].map(({ stats }) => stats)),
-      devices: devices.map((device) => ({
+      polls: pollers.stats(),
+      devices: site.devices.map((device) => ({
         id: device.id,
         profile: device.profile,
         connection: device.connection,
-        ...(pollers.get(device.connection)?.state(device.id) ?? { state: 'starting' as const }),
+        ...pollers.state(device),
         points: latest.points(device),
       })),
       upstreams: upstreams.status(),
@@ -192,12 +201,9 @@ export async function startGateway(site: Site, options: GatewayOptions): Promise
   }
 
   async function stuck(): Promise<string | undefined> {
-    for (const motion of motions) {
-      const reason = motion.stuck();
-      if (reason !== undefined) return reason;
-    }
-    await upstreams.ping();
-    return undefined;
+    const reason = pollers.stuck();
+    if (reason === undefined) await upstreams.ping();
+    return reason;
   }
 
   async function stop(): Promise<void> {
@@ -213,17 +219,12 @@ function unsure(batch: Batch, clock: Clock): Batch {
   return { ...batch, at: clock.timeOf(batch.mono), clock: 'unset' };
 }
 
-/** Longest time, in milliseconds, between two polls of a connection that is well or whose devices are dead; undefined if it has nothing to read. */
-function longestWait(devices: readonly Device[]): number | undefined {
-  const read = devices.flatMap(({ points }) => points).filter(({ access }) => access !== 'write');
-  if (read.length === 0) return undefined;
-  return read.reduce((least, { every }) => Math.min(least, every), Infinity) + LONGEST_PAUSE;
-}
-
-function sumStats(all: readonly PollStats[]): PollStats {
-  const sum = { polls: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0, attempts: 0 };
-  for (const stats of all) for (const key of Object.keys(sum) as (keyof PollStats)[]) sum[key] += stats[key];
-  return sum;
+/** The connections that have devices. */
+function linesOf({ drivers, connectionSettings, devices }: Site): Line[] {
+  return [...drivers].flatMap(([connection, driver]) => {
+    const own = devices.filter((device) => device.connection === connection);
+    return own.length > 0 ? [{ connection, driver, settings: connectionSettings.get(connection), devices: own }] : [];
+  });
 }
 
 /** Does the work, and says what went wrong with it: it failed, or took longer than it may. */

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { drivers as builtIn } from '../drivers/index.js';
 import { type ReadConfig, readConfig } from './config/load.js';
 import type { GatewayConfig } from './config/schema.js';
+import type { Source } from './config/source.js';
 import { buildDevices, buildWires } from './devices/register.js';
 import type { Driver } from './driver.js';
 import { ProblemList, type SourcePlace, type TidegateError } from './errors.js';
@@ -19,6 +20,8 @@ export interface Site {
   readonly config: GatewayConfig;
   /** Path of gateway.yaml. */
   readonly file: string;
+  /** Its text, to say where something is wrong. */
+  readonly source: Source;
   readonly devices: Device[];
   /** Driver of each connection, by id. */
   readonly drivers: Map<string, Driver>;
@@ -27,6 +30,8 @@ export interface Site {
   readonly rules: Rule[];
   /** Never to be logged. */
   readonly secrets: string[];
+  /** What it was read from, beside what is shipped: files, and folders of `.yaml` files (profiles in folders of their vendors). */
+  readonly readFrom: { readonly files: readonly string[]; readonly folders: readonly string[] };
   /** What works, but is likely not meant. */
   readonly warnings: TidegateError[];
 }
@@ -47,7 +52,7 @@ export interface SiteOptions {
 export async function loadSite(path: string, options: SiteOptions = {}): Promise<Site> {
   const file = resolve(path);
   const read = readConfig(file);
-  const { config, secrets } = read;
+  const { config, source, secrets } = read;
   const problems = read.problems.filter(({ code }) => code !== 'CONFIG_SECRET' || options.secrets !== false);
   const available = options.drivers ?? builtIn;
   const folders = profileFolders(config, file);
@@ -63,7 +68,23 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   if (options.thorough && sound) problems.push(...(await testRules(folder, config, devices)));
   if (problems.length > 0) throw new ProblemList(inOrder(problems, file));
   const { drivers, settings: connectionSettings } = wires;
-  return { config, file, devices, drivers, connectionSettings, rules, secrets, warnings: findWarnings(read) };
+  const [ownProfiles = ''] = folders;
+  return {
+    config,
+    file,
+    source,
+    devices,
+    drivers,
+    connectionSettings,
+    rules,
+    secrets,
+    readFrom: { files: [file, ...read.secretFiles, ...certificatesOf(config)], folders: [folder, ownProfiles] },
+    warnings: findWarnings(read),
+  };
+}
+
+function certificatesOf({ upstreams }: GatewayConfig): string[] {
+  return Object.values(upstreams).flatMap(({ ca, cert, key }) => [ca, cert, key].filter((file) => file !== undefined));
 }
 
 /** Runs the tests that stand beside the rules. */

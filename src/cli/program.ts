@@ -66,6 +66,15 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./check.js')).check));
 
+  add(program, 'reload', 'have the running gateway take up a changed configuration, whole or not at all', [
+    'tidegate reload --dry-run',
+    'tidegate reload --config /etc/tidegate/gateway.yaml',
+  ])
+    .option(...CONFIG)
+    .option('-n, --dry-run', 'only say what would change')
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./reload.js')).reload));
+
   add(program, 'init [folder]', 'write a commented gateway.yaml after a few questions', [
     'tidegate init',
     'tidegate init site-7 --yes',

@@ -1,22 +1,26 @@
 /** `tidegate run`: the gateway itself, until it is told to stop. */
 import { startGateway } from '../gateway.js';
 import { openSystemd } from '../ops/systemd.js';
-import { loadSite } from '../site.js';
+import { loadSite, type Site } from '../site.js';
 import { EXIT } from './exit.js';
 import { openProgramLog } from './program-log.js';
 import { untilSignal } from './signals.js';
 
 /** Runs the gateway of a `gateway.yaml`. Resolves with the exit code after a clean stop. */
 export async function run(file = 'gateway.yaml', options: { json?: boolean } = {}): Promise<number> {
-  const signal = untilSignal();
+  let reload = (): void => {};
+  const signal = untilSignal(() => reload());
   const site = await loadSite(file);
-  const { log } = openProgramLog({
+  const { log, change } = openProgramLog({
     level: site.config.log.level,
     secrets: site.secrets,
     form: process.stdout.isTTY && !options.json ? 'text' : 'json',
   });
   for (const { code, message, place } of site.warnings) log.warn({ code, line: place?.line }, message);
-  const gateway = await startGateway(site, { log });
+  const onSite = ({ config, secrets }: Site): void => change({ level: config.log.level, secrets });
+  const gateway = await startGateway(site, { log, onSite });
+  // What is wrong with the new configuration has been told in the log.
+  reload = () => void gateway.reload({ by: 'signal' }).catch(() => {});
   const systemd = openSystemd({
     env: process.env,
     log,

@@ -15,6 +15,8 @@ export interface LoadedConfig {
   readonly source: Source;
   /** What placeholders were replaced by: never to be logged. */
   readonly secrets: string[];
+  /** Files that placeholders name. */
+  readonly secretFiles: readonly string[];
 }
 
 /** What can be said of a `gateway.yaml` that may be wrong: its sound parts, all its names, all its problems. */
@@ -34,16 +36,16 @@ const GROUPS: Readonly<Record<Group, ZodType>> = {
 
 /** Reads and checks `gateway.yaml`. @throws ProblemList with every problem in it */
 export function loadConfig(path: string): LoadedConfig {
-  const { config, source, secrets, problems } = readConfig(path);
+  const { problems, written: _, ...loaded } = readConfig(path);
   if (problems.length > 0) throw new ProblemList(problems);
-  return { config, source, secrets };
+  return loaded;
 }
 
 /** Like `loadConfig`, but goes on with the sound parts. @throws ProblemList when the file cannot be read as YAML */
 export function readConfig(path: string): ReadConfig {
   const source = open(path);
   const problems: TidegateError[] = [];
-  const { value, secrets } = resolveSecrets(source.value, source, dirname(path), problems);
+  const { value, secrets, files: secretFiles } = resolveSecrets(source.value, source, dirname(path), problems);
   const config = check(gatewaySchema, source, value, [], problems);
   findConflicts(value, source, problems);
   const written = {
@@ -53,7 +55,7 @@ export function readConfig(path: string): ReadConfig {
   };
   const sound = config ?? soundParts(value, source);
   const upstreams = findCertificates(sound.upstreams, dirname(path), source, problems);
-  return { config: { ...sound, upstreams }, source, secrets, problems, written };
+  return { config: { ...sound, upstreams }, source, secrets, secretFiles, problems, written };
 }
 
 function open(path: string): Source {

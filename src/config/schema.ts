@@ -160,6 +160,10 @@ export const gatewaySchema = z.strictObject({
     .min(1)
     .default('rules')
     .describe('Folder of rules; relative to this file. Without rule files everything goes to every upstream.'),
+  watch: z
+    .boolean()
+    .default(false)
+    .describe('Take up changes of this file, and of what it names, while the gateway runs; see docs/reload.md.'),
   log: z
     .strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least important lines to write.'),
@@ -178,6 +182,11 @@ function isBroker(text: string): boolean {
 }
 
 /** `gateway.yaml` as checked: defaults filled in, durations in milliseconds, sizes in bytes, secrets resolved. */
-export type GatewayConfig = z.infer<typeof gatewaySchema>;
-export type UpstreamConfig = GatewayConfig['upstreams'][string];
+export type GatewayConfig = Omit<z.infer<typeof gatewaySchema>, 'upstreams'> & {
+  readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
+};
+export type UpstreamConfig = z.infer<typeof upstreamSchema> & {
+  /** Digest of what is in the PEM files: another one when they were renewed. */
+  readonly certificates?: string;
+};
 export type BufferConfig = UpstreamConfig['buffer'];

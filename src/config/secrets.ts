@@ -14,6 +14,8 @@ export interface Resolved {
   readonly value: unknown;
   /** What was put in, to be kept out of logs. */
   readonly secrets: string[];
+  /** The files that placeholders name, whether they could be read or not. */
+  readonly files: string[];
 }
 
 /**
@@ -28,9 +30,12 @@ export function resolveSecrets(
   env: NodeJS.ProcessEnv = process.env,
 ): Resolved {
   const secrets = new Set<string>();
+  const files = new Set<string>();
 
   const inText = (text: string, path: Path): string =>
     text.replace(PLACEHOLDER, (whole, inside: string, from: number) => {
+      const named = /^file:(.+)$/.exec(inside)?.[1];
+      if (named !== undefined) files.add(resolve(folder, named));
       const found = lookUp(whole, inside, folder, env);
       if (typeof found === 'string') {
         secrets.add(found);
@@ -48,7 +53,7 @@ export function resolveSecrets(
     return Object.fromEntries(Object.entries(part).map(([key, item]) => [key, walk(item, [...path, key])]));
   };
 
-  return { value: walk(value, []), secrets: [...secrets] };
+  return { value: walk(value, []), secrets: [...secrets], files: [...files] };
 }
 
 function lookUp(

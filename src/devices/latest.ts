@@ -15,6 +15,8 @@ export interface PointSnapshot {
 /** Remembers what came last. */
 export interface Latest {
   take(batch: Batch): void;
+  /** The device is gone: so is all that is known of it. */
+  forget(device: Device): void;
   /** All readable points of a device, in the order of its profile. */
   points(device: Device): PointSnapshot[];
   /** Number of readings taken since the start. */
@@ -45,6 +47,7 @@ export function rememberLatest(): Latest {
       known.sets.set(batch.points, batch);
       if (known.sets.size > SETS) foldOldest(known);
     },
+    forget: (device) => void devices.delete(device),
     points(device) {
       const { sets, folded } = devices.get(device) ?? { sets: new Map<readonly Point[], Batch>(), folded: undefined };
       const latest = new Map(folded);

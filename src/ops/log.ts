@@ -23,6 +23,8 @@ export interface LogOptions {
 /** A log, and the means to get the last lines out before the process ends. */
 export interface Log {
   readonly log: Logger;
+  /** Writes lines of this level from now on, and masks these texts beside those of before. */
+  change(options: { readonly level: LogLevel; readonly secrets: readonly string[] }): void;
   /** Writes out all that waits, before it returns. */
   flush(): void;
 }
@@ -37,7 +39,10 @@ export function openLog(options: LogOptions): Log {
     typeof to === 'number'
       ? destination({ dest: to, sync: false, maxLength: WAITING })
       : { write: to, flushSync: () => {} };
-  const redact = compileRedactor(options.secrets ?? []);
+  const secrets = new Set(options.secrets);
+  let redact = compileRedactor([...secrets]);
+  /** A child has a level of its own. Most live as long as the program; those of parts that were removed are let go. */
+  const children = new Set<WeakRef<Logger>>();
   const form = options.form === 'text' ? (line: string) => formatLogLine(line, options.color ?? false) : asItIs;
   const log = pino(
     {
@@ -46,10 +51,24 @@ export function openLog(options: LogOptions): Log {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: serializeError, error: serializeError },
+      onChild: (child) => void children.add(new WeakRef(child)),
     },
     { write: (line: string) => void sink.write(form(redact(line))) },
   );
-  return { log, flush: () => flush(sink) };
+  return {
+    log,
+    change({ level, secrets: more }) {
+      for (const secret of more) secrets.add(secret);
+      redact = compileRedactor([...secrets]);
+      log.level = level;
+      for (const reference of children) {
+        const child = reference.deref();
+        if (child) child.level = level;
+        else children.delete(reference);
+      }
+    },
+    flush: () => flush(sink),
+  };
 }
 
 function asItIs(line: string): string {

@@ -21,6 +21,8 @@ export interface RouterOptions {
   readonly devices: readonly Device[];
   /** Every upstream with its own topic template. */
   readonly upstreams: readonly { readonly id: string; readonly topic: string }[];
+  /** The router that this one stands in for: rules and devices that are the very objects of before keep what they remember. */
+  readonly before?: Router | undefined;
   /** Called once per rule, at the first reading that its expression cannot judge; all of them are counted. */
   onError?(rule: Rule, error: Error): void;
 }
@@ -38,6 +40,8 @@ export interface RouterStats {
 /** Compiled rules, and what their `change` steps remember. */
 export interface Router {
   readonly stats: RouterStats;
+  /** What a rule sent last of a device; undefined when it has no such rule or device. */
+  remembers(device: Device, rule: Rule): LastSent | undefined;
   /** Gives the events of a batch, one for each destination that anything passes to. Arrays may be those of the batch. */
   route(batch: Batch, send: (upstream: string, event: TelemetryEvent) => void): void;
 }
@@ -85,6 +89,7 @@ export function compileRouter(options: RouterOptions): Router {
 
   return {
     stats,
+    remembers: (device, rule) => routes.get(device)?.rules.find((known) => known.rule === rule)?.last,
     route(batch, send) {
       const { device, points } = batch;
       const route = routes.get(device) ?? addRoute(device);
@@ -108,7 +113,7 @@ export function compileRouter(options: RouterOptions): Router {
 }
 
 /** Prepares the rules once, and gives what compiles them for one device. */
-function routeCompiler({ gateway, rules, upstreams }: RouterOptions): (device: Device) => DeviceRoute {
+function routeCompiler({ gateway, rules, upstreams, before }: RouterOptions): (device: Device) => DeviceRoute {
   const topics = new Map(upstreams.map(({ id, topic }) => [id, topic]));
   const everything: Rule = {
     title: 'everything to every upstream',
@@ -137,7 +142,7 @@ function routeCompiler({ gateway, rules, upstreams }: RouterOptions): (device: D
       rules: matching.map(({ rule, matchesPoint }) => ({
         rule,
         matchesPoint,
-        last: new LastSent(),
+        last: before?.remembers(device, rule) ?? new LastSent(),
         destinations: [...new Set(rule.to)].map((upstream) => destinationOf(rule, upstream)),
       })),
       plans: new WeakMap(),

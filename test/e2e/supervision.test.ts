@@ -41,13 +41,25 @@ test.skipIf(missing !== 'nothing')(
   },
 );
 
-test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends a gateway cleanly', async (signal) => {
+test.each(['SIGINT', 'SIGTERM'] as const)('%s ends a gateway cleanly', async (signal) => {
   const gateway = start(['run'], { cwd });
   await gateway.seen(/"gateway started"/);
   gateway.child.kill(signal);
   const { code, stdout } = await gateway.finished;
   expect(code).toBe(0);
   expect(stdout).toMatch(new RegExp(`"signal":"${signal}","msg":"stopping".*"msg":"stopped"`, 's'));
+});
+
+test('SIGHUP has it read its configuration again', async () => {
+  const gateway = start(['run'], { cwd });
+  await gateway.seen(/"gateway started"/);
+  gateway.child.kill('SIGHUP');
+  await gateway.seen(/"by":"signal","msg":"reloaded: nothing has changed"/);
+  writeFileSync(join(cwd, 'gateway.yaml'), 'gateway: plant-7\ndevises: {}\n');
+  gateway.child.kill('SIGHUP');
+  await gateway.seen(/"level":"error".*"code":"CONFIG_UNKNOWN_KEY".*"line":2,"column":1/);
+  gateway.child.kill('SIGTERM');
+  expect(await gateway.finished).toMatchObject({ code: 0, stdout: expect.stringContaining('"stopped"') });
 });
 
 test('a gateway with nothing to do says so, and waits', async () => {

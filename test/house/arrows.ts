@@ -9,9 +9,11 @@ const LOWER = ['devices', 'profiles', 'config', 'ops', ...VOCABULARY];
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
   // Of delivery only the look at outbox files: `outbox status` works while no gateway runs.
-  cli: ['demo', 'gateway', 'site', 'drivers', 'delivery', 'version', ...LOWER],
+  cli: ['demo', 'gateway', 'reload', 'site', 'drivers', 'delivery', 'reload', 'version', ...LOWER],
   demo: ['gateway', 'site', ...LOWER],
-  gateway: ['site', 'polling', 'routing', 'delivery', 'version', ...LOWER],
+  gateway: ['reload', 'site', 'polling', 'routing', 'delivery', 'version', ...LOWER],
+  // Knows what a site is made of; what runs it is told by the gateway.
+  reload: ['site', 'ops', ...VOCABULARY],
   // Rules are read with the rest, so that one run finds every problem.
   site: ['drivers', 'routing', ...LOWER],
   polling: LOWER,

@@ -25,6 +25,8 @@ source: none
 driver: modbus
 points:
   n: { type: uint32, table: holding, address: 0, every: ${every} }
+examples:
+  - { words: { "0": [1, 2] }, gives: { n: 65538 } }
 `,
   );
   const units = [1, 2, 3, 4, 5];

@@ -117,4 +117,22 @@ describe('change', () => {
       '5 b all: y',
     ]);
   });
+
+  test('a router in place of another: what is the very rule and device of before goes on, the rest begins anew', () => {
+    const [a, b] = [device('a', ['x']), device('b', ['x'])];
+    const rule = { file: '', match: {}, steps: change(), to: ['cloud'], lane: 'live' } as const;
+    const [kept, former] = [
+      { ...rule, title: 'kept', topic: 'kept' },
+      { ...rule, title: 'other', topic: 'other' },
+    ];
+    const scene = { gateway: 'g', upstreams: [{ id: 'cloud', topic: 't' }] };
+    const before = compileRouter({ ...scene, rules: [former, kept], devices: [a, b] });
+    for (const one of [a, b]) before.route(batch(one, 0, [1]), () => {});
+    const again = { ...b };
+    const router = compileRouter({ ...scene, rules: [kept, { ...former }], devices: [a, again], before });
+    const sent: string[] = [];
+    for (const one of [a, again])
+      router.route(batch(one, 1, [1]), (_, event) => sent.push(`${event.device} ${event.topic}`));
+    expect(sent).toEqual(['a other', 'b kept', 'b other']);
+  });
 });
