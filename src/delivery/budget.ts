@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import type { GapCause } from '../model.js';
+import { type Corrections, correctStored, FRAMES } from './correction.js';
 import {
   bytesInUse,
   deleteRow,
@@ -16,7 +17,9 @@ import {
   joinedHead,
   type RowHead,
   type SegmentHead,
+  STREAMS,
   type StreamName,
+  takeRow,
 } from './rows.js';
 import { isGap, type StoredSegment } from './segment.js';
 import { MOST_LEVELS, thin } from './thinning.js';
@@ -56,6 +59,13 @@ export interface Removed {
   readonly readings: number;
 }
 
+/** A row on its way into a gap, which it may be already. */
+interface Piece {
+  readonly id: number;
+  readonly head: SegmentHead;
+  readonly gap: boolean;
+}
+
 /** Keeps one file within its limits. */
 export class Budget {
   readonly #db: Database.Database;
@@ -63,19 +73,23 @@ export class Budget {
   readonly #limits: Limits;
   /** Bytes that the write-ahead log may take. */
   readonly #reserve: number;
+  readonly #corrections: Corrections;
 
-  constructor(db: Database.Database, path: string, limits: Limits, reserve: number) {
+  constructor(db: Database.Database, path: string, limits: Limits, reserve: number, corrections: Corrections) {
     this.#db = db;
     this.#path = path;
     this.#limits = limits;
     this.#reserve = reserve;
+    this.#corrections = corrections;
   }
 
-  /** Removes what was written before a time (milliseconds since 1970). */
+  /** Removes what was written before a time (milliseconds since 1970). What was written nobody knows when is older than what follows it. */
   expire(removable: Removable, before: number): Removed[] {
-    return (['alarm', 'live'] as const).flatMap(
-      (stream) => this.#removeOldest(stream, removable, 'expired', ({ kept }) => kept !== null && kept < before) ?? [],
-    );
+    const isOld = (head: SegmentHead, newer: readonly SegmentHead[]): boolean => {
+      const kept = head.kept ?? newer.find((next) => next.kept !== null)?.kept ?? Number.POSITIVE_INFINITY;
+      return kept < before;
+    };
+    return STREAMS.flatMap((stream) => this.#removeOldest(stream, removable, 'expired', isOld) ?? []);
   }
 
   /** Bytes left until thinning should begin, before a commit has to wait for it; where nothing is thinned out, until the file is full. */
@@ -125,12 +139,12 @@ export class Budget {
     const rows = this.#slice(level, after, upTo, settled);
     const segments: StoredSegment[] = [];
     for (const [i, row] of rows.entries()) {
-      const segment = this.#read(row.id);
+      const segment = this.#read(row);
       if (segment) segments.push(segment);
       else {
         // What cannot be read cannot be thinned: a gap says so in its place, and the slice ends before it.
-        deleteRow(this.#db, 'live', row.id);
-        insertRow(this.#db, 'live', row.id, headOf(row), { gap: 'unreadable' });
+        const device = takeRow(this.#db, 'live', row.id);
+        insertRow(this.#db, 'live', row.id, { ...headOf(row, this.#corrections), device }, { gap: 'unreadable' });
         if (i === 0) return { stream: 'live', cause: 'unreadable', events: row.events, readings: row.readings };
         rows.length = i;
         break;
@@ -138,11 +152,14 @@ export class Budget {
     }
     if (rows.length === 0) return undefined;
     const { segment, readings, gone } = thin(segments, level + 1);
-    const whole = rows.map(headOf).reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
+    const heads = rows.map((row) => headOf(row, this.#corrections));
+    const whole = heads.reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
     for (const { id } of rows) deleteRow(this.#db, 'live', id);
     if (segment.events.length > 0) {
       const events = segment.events.filter((event) => !isGap(event)).length;
-      const head = { ...whole, events, readings };
+      const devices = new Set(segment.shapes.map(([device]) => device));
+      const device = devices.size === 1 ? (segment.shapes[0]?.[0] ?? null) : null;
+      const head = { ...whole, events, readings, device };
       const body = deflateRawSync(JSON.stringify(segment), { level: 5 });
       insertRow(this.#db, 'live', (rows.at(-1) as RowHead).id, head, { level: level + 1, body });
     }
@@ -162,15 +179,12 @@ export class Budget {
     return Math.min(this.#limits.size, pages * PAGE + this.#reserve + Math.max(0, bavail * bsize - keepFree));
   }
 
-  /**
-   * Removes rows, oldest first, as long as `more` says so, and leaves one gap row where the last of them was. A gap of the same cause right
-   * before them grows instead of a second one.
-   */
+  /** Removes segments, oldest first, as long as `more` says so, and leaves a gap where the last of them was. */
   #removeOldest(
     stream: StreamName,
     removable: Removable,
     cause: GapCause,
-    more: (row: RowHead) => boolean,
+    more: (head: SegmentHead, newer: readonly SegmentHead[]) => boolean,
   ): Removed | undefined {
     const { after, upTo, settled } = removable[stream];
     const rows = this.#db
@@ -178,30 +192,47 @@ export class Budget {
         `SELECT ${HEAD_COLUMNS} FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1000`,
       )
       .all(after, upTo);
+    const heads = rows.map((row) => headOf(row, this.#corrections));
     const gone = { stream, cause, events: 0, readings: 0 };
-    let before: RowHead | undefined;
-    let gap: { id: number; head: SegmentHead } | undefined;
-    for (const row of rows) {
-      if (row.gap !== null) {
-        if (gap) break;
-        before = row.gap === cause ? row : undefined;
-        continue;
+    /** What is gone, and the gaps of the same cause right before or in between. */
+    let run: Piece[] = [];
+    let found = false;
+    for (const [i, { id, gap }] of rows.entries()) {
+      const head = heads[i] as SegmentHead;
+      if (gap !== null) {
+        if (gap === cause) run.push({ id, head, gap: true });
+      } else if (settled.includes(id)) {
+        if (found) break;
+        run = [];
+      } else {
+        if (!more(head, heads.slice(i + 1))) break;
+        found = true;
+        run.push({ id, head: { ...head, device: takeRow(this.#db, stream, id) }, gap: false });
+        gone.events += head.events;
+        gone.readings += head.readings;
       }
-      if (settled.includes(row.id)) {
-        if (gap) break;
-        before = undefined;
-        continue;
-      }
-      if (!more(row)) break;
-      gap = { id: row.id, head: joinedHead(gap?.head ?? (before && headOf(before)), headOf(row)) };
-      gone.events += row.events;
-      gone.readings += row.readings;
-      deleteRow(this.#db, stream, row.id);
     }
-    if (!gap) return undefined;
-    if (before) deleteRow(this.#db, stream, before.id);
-    insertRow(this.#db, stream, gap.id, gap.head, { gap: cause });
+    if (!found) return undefined;
+    for (const frame of FRAMES)
+      this.#leaveGap(
+        stream,
+        cause,
+        run.filter(({ head }) => this.#corrections.frameOf(head) === frame),
+      );
     return gone;
+  }
+
+  /** Joins what is gone, and gaps, into one gap: between two segments stands at most one of each cause and frame. */
+  #leaveGap(stream: StreamName, cause: GapCause, run: readonly Piece[]): void {
+    const last = run.at(-1);
+    if (!last || run.every(({ gap }) => gap)) return;
+    const head = run
+      .map((piece) => this.#corrections.countedAs(piece.head, last.head.epoch))
+      .reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
+    // Nobody knows how many, when that is so of one part.
+    const events = run.every((piece) => piece.head.events > 0) ? head.events : 0;
+    for (const { id, gap } of run) if (gap) deleteRow(this.#db, stream, id);
+    insertRow(this.#db, stream, last.id, { ...head, events }, { gap: cause });
   }
 
   #fullestLevel(after: number, upTo: number): number | undefined {
@@ -213,7 +244,7 @@ export class Budget {
       .get(after, upTo, MOST_LEVELS)?.level;
   }
 
-  /** The oldest neighbouring rows of a level and one start. */
+  /** The oldest neighbouring rows of a level and one start, whose times count alike. */
   #slice(level: number, after: number, upTo: number, settled: readonly number[]): RowHead[] {
     const rows: RowHead[] = [];
     let readings = 0;
@@ -225,17 +256,25 @@ export class Budget {
       if (!fits && rows.length === 0) continue;
       readings += row.readings;
       const full = rows.length === SLICE.rows || (rows.length > 0 && readings > SLICE.readings);
-      if (!fits || full || (rows[0] && rows[0].epoch !== row.epoch)) break;
+      if (!fits || full || (rows[0] && !this.#countAlike(rows[0], row))) break;
       rows.push(row);
     }
     return rows;
   }
 
+  #countAlike(a: RowHead, b: RowHead): boolean {
+    const [first, second] = [headOf(a, this.#corrections), headOf(b, this.#corrections)];
+    return first.epoch === second.epoch && (first.kept === null) === (second.kept === null);
+  }
+
   /** A segment, or undefined when it cannot be read: thinning then leaves it out. */
-  #read(id: number): StoredSegment | undefined {
+  #read({ id, epoch }: RowHead): StoredSegment | undefined {
     const body = this.#db.prepare<[number], Buffer>('SELECT body FROM live WHERE id = ?').pluck().get(id);
     try {
-      return body && (JSON.parse(inflateRawSync(body).toString('utf8')) as StoredSegment);
+      if (!body) return undefined;
+      const segment = JSON.parse(inflateRawSync(body).toString('utf8')) as StoredSegment;
+      correctStored(segment, this.#corrections.of(epoch));
+      return segment;
     } catch {
       return undefined;
     }

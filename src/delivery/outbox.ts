@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import type { BufferConfig } from '../config/schema.js';
 import type { Event, GapEvent } from '../model.js';
 import type { Clock } from '../ops/clock.js';
-import { corrected } from './correction.js';
+import { Corrections, corrected } from './correction.js';
 import { type Account, accountOf, ENDS, type End, endOf, type Totals } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
 import { Pace, type PaceOptions } from './pace.js';
@@ -62,6 +62,8 @@ export class Outbox {
   readonly #totals: Readonly<Record<StreamName, Totals>>;
   readonly #accepted: Record<StreamName, number>;
   readonly #rejections: Rejections;
+  readonly #corrections: Corrections;
+  readonly #forgetClock: () => void;
   #pace: Pace;
   #ticker: NodeJS.Timeout;
   #lastSeq = 0;
@@ -69,19 +71,23 @@ export class Outbox {
   #queued: Promise<void> | undefined;
   #failing = false;
   #retryAt = 0;
+  /** False while the clock is known, and the file is not yet told what that says of earlier times. */
+  #timeTold = true;
   #rejection: { count: number; from: number; to: number; clock: Event['clock'] } | undefined;
   #options: OutboxOptions;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-    const { file, ready } = options;
+    const { file, ready, clock } = options;
     const settings = (): OutboxSettings => this.#options;
+    const corrections = new Corrections(file.starts);
     const failed = (error: Error): void => this.#failed(error);
     const open = (name: StreamName): Stream => {
       const unreadable = (events: number): void => this.#lose(name, 'unreadable', events);
-      const rejections = this.#rejections;
-      return new Stream({ name, file, extent: file[name], settings, rejections, ready, failed, unreadable });
+      const kept = { corrections, rejections: this.#rejections };
+      return new Stream({ name, file, extent: file[name], ...kept, settings, ready, failed, unreadable });
     };
+    this.#corrections = corrections;
     this.#totals = { alarm: { ...file.totals.alarm }, live: { ...file.totals.live } };
     const known = (name: StreamName): number => accountOf(file.totals[name], file[name].events).accepted;
     this.#accepted = { alarm: known('alarm'), live: known('live') };
@@ -90,9 +96,12 @@ export class Outbox {
     this.#pace = new Pace({ ...options.pace, window: options.window });
     this.bytesOnDisk = file.bytes;
     this.room = file.room;
-    options.clock.onKnown((correction) => {
+    this.#forgetClock = clock.onKnown(() => {
       this.#reportRejections();
-      for (const name of STREAMS) this.#streams[name].correct(correction);
+      corrections.learn(clock.base);
+      for (const name of STREAMS) this.#streams[name].correct();
+      this.#timeTold = false;
+      void this.#flush();
     });
     this.#ticker = this.#startTicker();
   }
@@ -111,13 +120,12 @@ export class Outbox {
    * @returns in strict mode a promise that resolves when the event is on disk; it never rejects
    */
   accept(event: Event): Promise<void> | undefined {
-    const { clock } = this.#options;
     if (event.kind !== 'gap') {
       this.counters.accepted++;
       this.#accepted[event.lane]++;
     }
     // It may have waited for this outbox to open, and the clock was set meanwhile.
-    return this.#take(clock.known ? corrected(event, clock.correction) : event);
+    return this.#take(corrected(event, this.#corrections.of(this.#options.file.epoch)));
   }
 
   #startTicker(): NodeJS.Timeout {
@@ -226,6 +234,7 @@ export class Outbox {
   /** Writes all that is in memory to disk and closes the file. */
   async close(): Promise<void> {
     clearInterval(this.#ticker);
+    this.#forgetClock();
     this.rewind();
     await this.#flush();
     try {
@@ -251,7 +260,7 @@ export class Outbox {
       this.#lose(name, 'dropped', stream.giveUp(config.memory, this.full ? 'budget' : 'memory'));
     }
     const unsaved = STREAMS.some((name) => this.#oldestUnsaved(name) < now - config.flush / 2);
-    if (now >= this.#retryAt && (unsaved || this.#rejections.waiting)) void this.#flush();
+    if (now >= this.#retryAt && (unsaved || this.#rejections.waiting || !this.#timeTold)) void this.#flush();
   }
 
   #oldestUnsaved(name: StreamName): number {
@@ -292,8 +301,9 @@ export class Outbox {
     );
     const settled = { alarm: alarm.takeEnds(), live: live.takeEnds() };
     const rejected = this.#rejections.take();
-    if (chunks.length === 0 && rejected.length === 0 && ENDS.every((end) => !settled.alarm[end] && !settled.live[end]))
-      return;
+    const learnt = this.#timeTold ? undefined : clock.base;
+    const idle = chunks.length === 0 && rejected.length === 0 && !learnt;
+    if (idle && ENDS.every((end) => !settled.alarm[end] && !settled.live[end])) return;
     for (const { entries } of chunks) for (const entry of entries) entry.saving = true;
     const keepInMemory = (): void => {
       for (const { entries } of chunks) for (const entry of entries) entry.saving = false;
@@ -309,9 +319,11 @@ export class Outbox {
         settled,
         rejected,
         ...(expireBefore !== undefined && { expireBefore }),
+        ...(learnt && { learnt }),
       });
       const { ids, removed, bytes, room, oldest } = done;
       this.#rejections.stored(done.rejected);
+      if (learnt) this.#timeTold = true;
       this.bytesOnDisk = bytes;
       this.room = room;
       for (const name of STREAMS) this.#streams[name].oldestOnDisk = oldest[name];

@@ -5,10 +5,12 @@
 import { inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
+import { Corrections, corrected } from './correction.js';
 import type { Told } from './json-payload.js';
 import { hasRejected, type RejectedRow } from './rejected-table.js';
 import { headOf, type Row, type StreamName } from './rows.js';
 import { decodeSegment, gapOf } from './segment.js';
+import { readStarts } from './starts.js';
 
 /** What is kept of an upstream: what waits, by lane (the backlog is part of `live`), and what the upstream refused for good. */
 export const KEPT_LANES = ['alarm', 'live', 'rejected'] as const;
@@ -37,7 +39,9 @@ export async function* readEvents(
   let db: Database.Database | undefined;
   try {
     db = new Sqlite(file, { readonly: true, timeout: 5000 });
-    for (const lane of lanes) yield* lane === 'rejected' ? readRejected(db) : readWaiting(db, lane, gapTopic);
+    const corrections = new Corrections(readStarts(db));
+    for (const lane of lanes)
+      yield* lane === 'rejected' ? readRejected(db, corrections) : readWaiting(db, lane, gapTopic, corrections);
   } catch (error) {
     if ((error as { code?: unknown }).code === undefined) throw error;
     throw new TidegateError('OUTBOX_OPEN', `${file} cannot be read as an outbox: ${(error as Error).message}`, {
@@ -48,36 +52,50 @@ export async function* readEvents(
   }
 }
 
-function* readWaiting(db: Database.Database, lane: StreamName, gapTopic: string): Generator<KeptEvent> {
+function* readWaiting(
+  db: Database.Database,
+  lane: StreamName,
+  gapTopic: string,
+  corrections: Corrections,
+): Generator<KeptEvent> {
   const next = db.prepare<[number], Row>(`SELECT * FROM ${lane} WHERE id > ? ORDER BY id LIMIT 1`);
   let last = { epoch: 0, seq: 0 };
   for (let row = next.get(0); row; row = next.get(row.id)) {
     const { epoch } = row;
-    for (const { seq, event } of eventsOf(row, lane, gapTopic)) {
+    for (const { seq, event } of eventsOf(row, lane, gapTopic, corrections)) {
       // Thinning out may join rows that were told with some that were not.
       if (epoch < last.epoch || (epoch === last.epoch && seq <= last.seq)) continue;
       last = { epoch, seq };
-      yield { lane, entry: { epoch, seq, event, late: true } };
+      yield { lane, entry: { epoch, seq, event: corrected(event, corrections.of(epoch)), late: true } };
     }
   }
 }
 
-function* readRejected(db: Database.Database): Generator<KeptEvent> {
+function* readRejected(db: Database.Database, corrections: Corrections): Generator<KeptEvent> {
   if (!hasRejected(db)) return;
   const next = db.prepare<[number], RejectedRow>('SELECT * FROM rejected WHERE id > ? ORDER BY id LIMIT 1');
   for (let row = next.get(0); row; row = next.get(row.id)) {
     const { epoch, stream, at, late, reason } = row;
     for (const { seq, event } of decodeSegment(inflateRawSync(row.body).toString('utf8'), stream))
-      yield { lane: 'rejected', entry: { epoch, seq, event, late: late === 1 }, rejection: { at, reason } };
+      yield {
+        lane: 'rejected',
+        entry: { epoch, seq, event: corrected(event, corrections.of(epoch)), late: late === 1 },
+        rejection: { at, reason },
+      };
   }
 }
 
-function eventsOf(row: Row, lane: StreamName, gapTopic: string): ReturnType<typeof decodeSegment> {
+function eventsOf(
+  row: Row,
+  lane: StreamName,
+  gapTopic: string,
+  corrections: Corrections,
+): ReturnType<typeof decodeSegment> {
   if (row.gap === null)
     try {
       if (row.body) return decodeSegment(inflateRawSync(row.body).toString('utf8'), lane);
     } catch {
       // Told as a gap, as the gateway will.
     }
-  return [{ seq: row.last_seq, event: gapOf(headOf(row), row.gap ?? 'unreadable', lane, gapTopic) }];
+  return [{ seq: row.last_seq, event: gapOf(headOf(row, corrections), row.gap ?? 'unreadable', lane, gapTopic) }];
 }

@@ -1,7 +1,11 @@
 /** The tables of an outbox file, and their rows. */
 import type Database from 'better-sqlite3';
 import type { Event, GapCause } from '../model.js';
+import type { Corrections } from './correction.js';
 import { REJECTED_TABLE } from './rejected-table.js';
+
+/** Format of the file: 2 since starts learn the time, and rows name their device. */
+const FORMAT = 2;
 
 /** The two sequences kept on disk. What is stored of `live` leaves as the backlog. */
 export type StreamName = Event['lane'];
@@ -16,8 +20,10 @@ export interface SegmentHead {
   readonly readings: number;
   readonly from: number;
   readonly to: number;
-  /** When it was written, by a clock that steps do not move; null while the clock was not set: such a row does not expire. */
+  /** When it was written, by a clock that steps do not move; null where all its times count from a clock that was not set. */
   readonly kept: number | null;
+  /** The device of all its events; null: of several. */
+  readonly device: string | null;
 }
 
 /** A row: a segment, or the gap that stands where segments were removed. */
@@ -35,14 +41,15 @@ export interface Row {
   readonly level: number;
   readonly gap: GapCause | null;
   readonly body: Buffer | null;
+  readonly device: string | null;
 }
 
 /** All but the body, and how many bytes that has: read without touching the body. */
 export type RowHead = Omit<Row, 'body'> & { readonly bytes: number };
 
-/** The columns of `RowHead`. */
+/** The columns of `RowHead`. The device of a segment, which stands behind the body, is left out: `takeRow` tells it. */
 export const HEAD_COLUMNS =
-  'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, coalesce(length(body), 0) AS bytes';
+  'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, coalesce(length(body), 0) AS bytes, iif(gap IS NULL, NULL, device) AS device';
 
 /** What waits on disk in one stream. */
 export interface Extent {
@@ -57,13 +64,26 @@ export interface Extent {
   readonly oldest: number | undefined;
 }
 
-/** What the columns of a row say of its segment. */
-export function headOf(row: RowHead | Row): SegmentHead {
-  const { epoch, first_seq: firstSeq, last_seq: lastSeq, events, readings, from_at: from, to_at: to, kept } = row;
-  return { epoch, firstSeq, lastSeq, events, readings, from, to, kept };
+/** What the columns of a row say of its segment, in true times where they are known. */
+export function headOf(row: Omit<Row, 'body'>, corrections: Corrections): SegmentHead {
+  const {
+    epoch,
+    first_seq: firstSeq,
+    last_seq: lastSeq,
+    events,
+    readings,
+    from_at: from,
+    to_at: to,
+    kept,
+    device = null,
+  } = row;
+  const head = { epoch, firstSeq, lastSeq, events, readings, from, to, kept, device };
+  const correction = kept === null ? corrections.of(epoch) : undefined;
+  if (correction === undefined) return head;
+  return { ...head, from: from + correction, to: to + correction, kept: to + correction };
 }
 
-/** Two heads, the older first, as one. */
+/** Two heads of the same start or frame, the older first, as one. */
 export function joinedHead(a: SegmentHead | undefined, b: SegmentHead): SegmentHead {
   if (!a) return b;
   return {
@@ -73,6 +93,7 @@ export function joinedHead(a: SegmentHead | undefined, b: SegmentHead): SegmentH
     readings: a.readings + b.readings,
     from: Math.min(a.from, b.from),
     to: Math.max(a.to, b.to),
+    device: a.device === b.device ? b.device : null,
   };
 }
 
@@ -85,7 +106,8 @@ export function insertRow(
   content: { readonly level?: number; readonly gap?: GapCause; readonly body?: Buffer },
 ): void {
   const { level = 0, gap = null, body = null } = content;
-  db.prepare(`INSERT INTO ${stream} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
+  const columns = 'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, body, device';
+  db.prepare(`INSERT INTO ${stream} (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
     id,
     head.epoch,
     head.firstSeq,
@@ -98,6 +120,7 @@ export function insertRow(
     level,
     gap,
     body,
+    head.device,
   );
 }
 
@@ -106,8 +129,14 @@ export function deleteRow(db: Database.Database, stream: StreamName, id: number)
   db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(id);
 }
 
+/** Deletes one row, and tells its device. */
+export function takeRow(db: Database.Database, stream: StreamName, id: number): string | null {
+  const taken = db.prepare<[number], string | null>(`DELETE FROM ${stream} WHERE id = ? RETURNING device`);
+  return taken.pluck().get(id) ?? null;
+}
+
 /** What waits in a stream. Reads every row's head: for the start and for status, not for the hot path. */
-export function extentOf(db: Database.Database, stream: StreamName): Extent {
+export function extentOf(db: Database.Database, stream: StreamName, corrections: Corrections): Extent {
   const row = db
     .prepare<[], { segments: number; events: number; readings: number; last: number }>(
       `SELECT count(*) AS segments, coalesce(sum(iif(gap IS NULL, events, 0)), 0) AS events,
@@ -116,12 +145,17 @@ export function extentOf(db: Database.Database, stream: StreamName): Extent {
     .get();
   if (!row) throw new TypeError('an aggregate gives one row');
   const { segments, events, readings, last } = row;
-  return { segments, events, readings, lastId: last, oldest: oldestOf(db, stream) };
+  return { segments, events, readings, lastId: last, oldest: oldestOf(db, stream, corrections) };
 }
 
 /** Time of the oldest event on disk, which the first row holds; undefined when there is none. */
-export function oldestOf(db: Database.Database, stream: StreamName): number | undefined {
-  return db.prepare<[], number>(`SELECT from_at FROM ${stream} ORDER BY id LIMIT 1`).pluck().get();
+export function oldestOf(db: Database.Database, stream: StreamName, corrections: Corrections): number | undefined {
+  const row = db
+    .prepare<[], Pick<Row, 'epoch' | 'from_at' | 'kept'>>(
+      `SELECT epoch, from_at, kept FROM ${stream} ORDER BY id LIMIT 1`,
+    )
+    .get();
+  return row && row.from_at + ((row.kept === null && corrections.of(row.epoch)) || 0);
 }
 
 /** Bytes of a file that are in use, free pages left out. */
@@ -131,17 +165,45 @@ export function bytesInUse(db: Database.Database): number {
   return (pages - free) * (db.pragma('page_size', { simple: true }) as number);
 }
 
-/** Creates what is missing. */
-export function createTables(db: Database.Database): void {
-  for (const stream of STREAMS)
+/**
+ * Which format a file has; 0 is a new one.
+ * @throws Error when a newer Tidegate wrote it
+ */
+export function formatOf(db: Database.Database): number {
+  const format = db.pragma('user_version', { simple: true }) as number;
+  if (format > FORMAT)
+    throw new Error(`it was written by a newer Tidegate (format ${format}, this one knows ${FORMAT})`);
+  return format;
+}
+
+/** Brings a new file, or one of any earlier format, to this one; what it holds stays. */
+export function bringUpToDate(db: Database.Database): void {
+  db.transaction(() => {
+    createTables(db);
+    db.pragma(`user_version = ${FORMAT}`);
+  })();
+}
+
+/** Creates what is missing. Columns that came later stand behind the body, as in files that grew up with Tidegate. */
+function createTables(db: Database.Database): void {
+  for (const stream of STREAMS) {
     db.exec(
       `CREATE TABLE IF NOT EXISTS ${stream} (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
         last_seq INTEGER NOT NULL, events INTEGER NOT NULL, readings INTEGER NOT NULL, from_at INTEGER NOT NULL,
         to_at INTEGER NOT NULL, kept INTEGER, level INTEGER NOT NULL, gap TEXT, body BLOB)`,
     );
+    addColumns(db, stream, ['device TEXT']);
+  }
   db.exec(REJECTED_TABLE);
   db.exec('CREATE TABLE IF NOT EXISTS starts (epoch INTEGER PRIMARY KEY)');
+  addColumns(db, 'starts', ['boot TEXT', 'zero REAL', 'correction INTEGER']);
   db.exec(
     'CREATE TABLE IF NOT EXISTS counters (stream TEXT, ends TEXT, events INTEGER NOT NULL, PRIMARY KEY (stream, ends)) WITHOUT ROWID',
   );
+}
+
+function addColumns(db: Database.Database, table: string, columns: readonly string[]): void {
+  const there = db.prepare<[string], string>('SELECT name FROM pragma_table_info(?)').pluck().all(table);
+  for (const column of columns)
+    if (!there.includes(column.split(' ')[0] ?? '')) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column}`);
 }

@@ -1,8 +1,10 @@
 /** Opens an outbox file; when it is damaged, moves it aside and carries every row that can still be read into a fresh one. */
 import { existsSync, renameSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { Corrections } from './correction.js';
 import type { RejectedRow } from './rejected-table.js';
 import { headOf, insertRow, type Row, STREAMS, type StreamName } from './rows.js';
+import { insertStart, readStarts } from './starts.js';
 
 /** What became of a damaged file. */
 export interface Salvage {
@@ -14,6 +16,8 @@ export interface Salvage {
   readonly complete: boolean;
 }
 
+/** Rows are copied as they are. */
+const NOTHING_LEARNT = new Corrections([]);
 /** So many row numbers in a row are tried one by one where reading on does not work. */
 const MOST_FAILURES = 10_000;
 
@@ -88,7 +92,7 @@ function carry(from: string, to: Database.Database): { rows: number; complete: b
       }
       if (!row) return;
       const { level, gap, body } = row;
-      insertRow(to, stream, row.id, headOf(row), { level, ...(gap && { gap }), ...(body && { body }) });
+      insertRow(to, stream, row.id, headOf(row, NOTHING_LEARNT), { level, ...(gap && { gap }), ...(body && { body }) });
       epoch = Math.max(epoch, row.epoch);
       rows++;
       failures = 0;
@@ -98,7 +102,10 @@ function carry(from: string, to: Database.Database): { rows: number; complete: b
   attempt(() => {
     const source = new Database(from, { timeout: 5000 });
     attempt(() => {
-      epoch = source.prepare<[], number>('SELECT max(epoch) FROM starts').pluck().get() ?? 0;
+      for (const start of readStarts(source)) {
+        insertStart(to, start);
+        epoch = start.epoch;
+      }
     });
     for (const stream of STREAMS) attempt(() => copyRows(source, stream));
     attempt(() => {
@@ -112,7 +119,8 @@ function carry(from: string, to: Database.Database): { rows: number; complete: b
     source.close();
   });
   const last = complete && epoch > 0 ? epoch : Math.max(epoch, Math.floor(Date.now() / 1000));
-  to.prepare('INSERT INTO starts VALUES (?)').run(last);
+  if (!readStarts(to).some((start) => start.epoch === last))
+    insertStart(to, { epoch: last, boot: null, zero: null, correction: null });
   return { rows, complete };
 }
 

@@ -8,15 +8,18 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import type { GapCause } from '../model.js';
+import type { TimeBase } from '../ops/clock.js';
 import { Budget, type Limits, type Removable, type Removed } from './budget.js';
+import { Corrections, type Start } from './correction.js';
 import { type Ledger, openLedger, type Settled, type Totals } from './counters.js';
 import { addRejected, countRejected, type Kept, type Rejected, shrinkRejected } from './rejected-table.js';
 import {
+  bringUpToDate,
   bytesInUse,
-  createTables,
   deleteRow,
   type Extent,
   extentOf,
+  formatOf,
   headOf,
   insertRow,
   oldestOf,
@@ -25,8 +28,8 @@ import {
   type StreamName,
 } from './rows.js';
 import { openSound, type Salvage } from './salvage.js';
+import { beginStart, learnTime, readStarts } from './starts.js';
 
-const FORMAT = 1;
 const PAGE = 4096;
 
 /** A segment to write. */
@@ -53,6 +56,8 @@ export interface Commit {
   readonly settled: Settled;
   /** What was refused for good since then. */
   readonly rejected: readonly Rejected[];
+  /** The clock was set: times count from here. */
+  readonly learnt?: TimeBase;
 }
 
 /** What a commit did. */
@@ -72,6 +77,8 @@ export interface Committed {
 /** An open outbox file. */
 export class SegmentFile {
   readonly epoch: number;
+  /** This start, and those before it that left something. */
+  readonly starts: readonly Start[];
   /** What was saved of a damaged file, if this is the one that replaces it. */
   readonly salvage: Salvage | undefined;
   readonly #db: Database.Database;
@@ -82,17 +89,20 @@ export class SegmentFile {
   readonly #lastId: Record<StreamName, number>;
   /** Rows up to these are on their way out. */
   readonly #served: Record<StreamName, number> = { alarm: 0, live: 0 };
+  readonly #corrections: Corrections;
   #removable: Removable | undefined;
   #thinned: Removed[] = [];
 
   /** @throws TidegateError OUTBOX_OPEN */
-  constructor(path: string, limits: Limits) {
+  constructor(path: string, limits: Limits, base: TimeBase) {
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
       const { db, salvage } = openSound(path, (opened) => prepare(opened, limits.size));
       this.#db = db;
       this.salvage = salvage;
-      this.epoch = this.#db.transaction(() => beginEpoch(this.#db))();
+      this.starts = this.#db.transaction(() => beginStart(this.#db, base))();
+      this.epoch = (this.starts.at(-1) as Start).epoch;
+      this.#corrections = new Corrections(this.starts);
     } catch (error) {
       throw new TidegateError('OUTBOX_OPEN', `cannot open the outbox ${path}: ${(error as Error).message}`, {
         cause: error,
@@ -107,7 +117,7 @@ export class SegmentFile {
 
   /** What waits in a stream. */
   extent(stream: StreamName): Extent {
-    return extentOf(this.#db, stream);
+    return extentOf(this.#db, stream, this.#corrections);
   }
 
   /** Counts since the file was made. */
@@ -133,11 +143,12 @@ export class SegmentFile {
    * Writes segments in one transaction, making room first where the budget asks for it.
    * @throws the database's own error (SQLITE_FULL, SQLITE_IOERR, …); nothing is written then
    */
-  commit({ segments, removable, expireBefore, settled, rejected }: Commit): Committed {
+  commit({ segments, removable, expireBefore, settled, rejected, learnt }: Commit): Committed {
     const bodies = segments.map(({ text }) => deflateRawSync(text, { level: 5 }));
     const own = this.#own(removable);
     this.#removable = removable;
     const done = this.#write((): Committed => {
+      if (learnt) learnTime(this.#db, this.#corrections, learnt);
       const removed = expireBefore === undefined ? [] : this.#budget.expire(own, expireBefore);
       const needed = bodies.reduce((sum, body) => sum + (Math.ceil(body.length / PAGE) + 2) * PAGE, 0);
       const missing = needed - this.#budget.free;
@@ -180,7 +191,12 @@ export class SegmentFile {
       .get(after, upTo);
     if (!row) return undefined;
     this.#served[stream] = Math.max(this.#served[stream], row.id);
-    return { id: row.id, ...headOf(row), gap: row.gap, text: row.body ? unpack(row.body) : undefined };
+    return {
+      id: row.id,
+      ...headOf(row, this.#corrections),
+      gap: row.gap,
+      text: row.body ? unpack(row.body) : undefined,
+    };
   }
 
   /** Deletes rows whose events are all settled, and keeps what was refused for good. */
@@ -212,7 +228,10 @@ export class SegmentFile {
   }
 
   #oldest(): Committed['oldest'] {
-    return { alarm: oldestOf(this.#db, 'alarm'), live: oldestOf(this.#db, 'live') };
+    return {
+      alarm: oldestOf(this.#db, 'alarm', this.#corrections),
+      live: oldestOf(this.#db, 'live', this.#corrections),
+    };
   }
 
   /** One transaction: all of it, or nothing, in the file and in what is known of it here. */
@@ -223,6 +242,7 @@ export class SegmentFile {
     } catch (error) {
       Object.assign(this.#lastId, before);
       this.#ledger.reload();
+      this.#corrections.reload(readStarts(this.#db));
       throw error;
     }
   }
@@ -232,7 +252,7 @@ export class SegmentFile {
   }
 
   #budgetFor(limits: Limits): Budget {
-    return new Budget(this.#db, this.#path, limits, 2 * logPages(limits.size) * PAGE);
+    return new Budget(this.#db, this.#path, limits, 2 * logPages(limits.size) * PAGE, this.#corrections);
   }
 
   #insert(segment: NewSegment, body: Buffer): number {
@@ -252,15 +272,12 @@ export class SegmentFile {
 
 /** Settings of a connection. `synchronous` falls back to NORMAL whenever a WAL file is opened again, so all are set at each open. */
 function prepare(db: Database.Database, size: number): void {
-  const format = db.pragma('user_version', { simple: true }) as number;
-  if (format > FORMAT)
-    throw new Error(`it was written by a newer Tidegate (format ${format}, this one knows ${FORMAT})`);
+  formatOf(db); // before anything is changed
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
-  bound(db, size);
   db.pragma('cache_size = -1024');
-  createTables(db);
-  db.pragma(`user_version = ${FORMAT}`);
+  bringUpToDate(db);
+  bound(db, size);
 }
 
 /** Bounds file and log. A file that is larger already stays so, and grows no more. */
@@ -273,13 +290,6 @@ function bound(db: Database.Database, size: number): void {
 /** Pages of the write-ahead log before it is carried into the file. */
 function logPages(size: number): number {
   return Math.min(1000, Math.max(64, Math.floor(size / PAGE / 32)));
-}
-
-function beginEpoch(db: Database.Database): number {
-  const last = db.prepare<[], { last: number | null }>('SELECT max(epoch) AS last FROM starts').get()?.last ?? 0;
-  db.exec('DELETE FROM starts');
-  db.prepare('INSERT INTO starts VALUES (?)').run(last + 1);
-  return last + 1;
 }
 
 function unpack(body: Buffer): string | undefined {

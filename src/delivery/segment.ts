@@ -43,7 +43,7 @@ export interface StoredSegment {
   events: (StoredReadings | StoredGap)[];
 }
 
-/** Entries as one segment. `kept` is the steady time of writing, null while the clock is not set. */
+/** Entries as one segment. `kept` is the steady time of now, null while the clock is not set. */
 export function pack(stream: StreamName, entries: readonly Entry[], kept: number | null): NewSegment {
   const [first, last] = [entries[0] as Entry, entries.at(-1) as Entry];
   let [readings, from, to] = [0, Number.POSITIVE_INFINITY, 0];
@@ -52,6 +52,7 @@ export function pack(stream: StreamName, entries: readonly Entry[], kept: number
     from = Math.min(from, event.at);
     to = Math.max(to, event.at);
   }
+  const devices = new Set(entries.map(({ event }) => event.device));
   const head = {
     epoch: first.epoch,
     firstSeq: first.seq,
@@ -60,7 +61,8 @@ export function pack(stream: StreamName, entries: readonly Entry[], kept: number
     readings,
     from,
     to,
-    kept,
+    kept: entries.some(({ event }) => event.clock) ? null : kept,
+    device: devices.size === 1 ? first.event.device || null : null,
   };
   return { stream, ...head, text: encodeSegment(entries) };
 }
@@ -143,8 +145,18 @@ export function decodeSegment(text: string, lane: Event['lane']): { seq: number;
 
 /** The gap that stands for a row: for all that was removed there. */
 export function gapOf(head: SegmentHead, cause: GapCause, lane: StreamName, topic: string): GapEvent {
-  const { from, to, events: count, kept } = head;
-  const gap: GapEvent = { kind: 'gap', device: '', at: to, lane, topic, cause, count, from, to };
+  const { from, to, events, kept, device } = head;
+  const gap: GapEvent = {
+    kind: 'gap',
+    device: device ?? '',
+    at: to,
+    lane,
+    topic,
+    cause,
+    ...(events > 0 && { count: events }),
+    from,
+    to,
+  };
   return kept === null ? { ...gap, clock: 'unset' } : gap;
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { TidegateError } from '../errors.js';
+import { Corrections } from './correction.js';
 import type { Account } from './counters.js';
 import type { StreamName } from './rows.js';
 
@@ -45,12 +46,14 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
   const { default: Database } = await import('better-sqlite3');
   const { bytesInUse, extentOf } = await import('./rows.js');
   const { countRejected, hasRejected } = await import('./rejected-table.js');
+  const { readStarts } = await import('./starts.js');
   const { accountOf, readTotals } = await import('./counters.js');
   return files.map(({ id, path: file }) => {
     try {
       const db = new Database(file, { readonly: true, timeout: 5000 });
       try {
-        const [alarm, live] = [extentOf(db, 'alarm'), extentOf(db, 'live')];
+        const corrections = new Corrections(readStarts(db));
+        const [alarm, live] = [extentOf(db, 'alarm', corrections), extentOf(db, 'live', corrections)];
         const totals = readTotals(db);
         const times = [alarm.oldest, live.oldest].filter((time) => time !== undefined);
         return {

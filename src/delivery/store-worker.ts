@@ -21,11 +21,12 @@ port.on('message', (request: Request) => {
 
 function answer({ file: handle, call }: Request): unknown {
   if (call.op === 'open') {
-    const opened = new SegmentFile(call.path, call.limits);
+    const opened = new SegmentFile(call.path, call.limits, call.base);
     files.set(handle, opened);
-    const { epoch, salvage } = opened;
+    const { epoch, starts, salvage } = opened;
     return {
       epoch,
+      starts,
       bytes: opened.bytes(),
       room: opened.room(),
       alarm: opened.extent('alarm'),

@@ -1,7 +1,9 @@
 /** The outbox files, reached from the main thread: one worker thread does all that can wait for a disk. */
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, TidegateError } from '../errors.js';
+import type { TimeBase } from '../ops/clock.js';
 import type { Limits } from './budget.js';
+import type { Start } from './correction.js';
 import type { Totals } from './counters.js';
 import type { Kept, Rejected } from './rejected-table.js';
 import type { Extent, StreamName } from './rows.js';
@@ -16,7 +18,7 @@ export interface Request {
 }
 
 type Call =
-  | { op: 'open'; path: string; limits: Limits }
+  | { op: 'open'; path: string; limits: Limits; base: TimeBase }
   | { op: 'commit'; commit: Commit }
   | { op: 'next'; stream: StreamName; after: number; upTo: number }
   | { op: 'remove'; stream: StreamName; ids: readonly number[]; ends: Partial<Totals>; rejected: readonly Rejected[] }
@@ -31,6 +33,8 @@ export type Reply = { id: number; result: unknown } | { id: number; failure: { c
 /** What an outbox file holds when it is opened. */
 export interface Opened {
   readonly epoch: number;
+  /** This start, and those before it that left something. */
+  readonly starts: readonly Start[];
   /** Bytes in use, and by how many more the file may grow before something gives way. */
   readonly bytes: number;
   readonly room: number;
@@ -63,10 +67,10 @@ export interface StoreFile extends Opened {
 /** The worker thread and all files opened through it. */
 export interface Store {
   /**
-   * Opens or creates an outbox file.
+   * Opens or creates an outbox file. Times that are marked `unset` count from `base`.
    * @throws TidegateError OUTBOX_OPEN
    */
-  open(path: string, limits: Limits): Promise<StoreFile>;
+  open(path: string, limits: Limits, base: TimeBase): Promise<StoreFile>;
   /** Resolves when the worker has done all that was asked before; rejects when it is dead. */
   ping(): Promise<void>;
   /** Ends the worker; files should be closed before. */
@@ -93,9 +97,9 @@ export function openStore(): Store {
   worker.on('exit', () => end("the outbox's worker thread has ended"));
 
   return {
-    async open(path, limits) {
+    async open(path, limits, base) {
       const file = ++lastFile;
-      const opened = await ask<Opened>(file, { op: 'open', path, limits });
+      const opened = await ask<Opened>(file, { op: 'open', path, limits, base });
       return {
         ...opened,
         commit: (commit) => ask(file, { op: 'commit', commit }),

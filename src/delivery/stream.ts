@@ -5,7 +5,7 @@
  */
 import type { Event, GapCause, GapEvent } from '../model.js';
 import type { Removable } from './budget.js';
-import { corrected } from './correction.js';
+import { type Corrections, corrected } from './correction.js';
 import { addTo, type End, type Totals } from './counters.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
 import { EntryQueue } from './queue.js';
@@ -21,6 +21,8 @@ const LOW_WATER = 256;
 /** What a stream is given by its outbox. */
 export interface StreamOptions extends RemovalOptions {
   readonly extent: Extent;
+  /** What is known of the clocks of this start and those before. */
+  readonly corrections: Corrections;
   settings(): { readonly window: number; readonly gapTopic: string };
   /** Called with how many events a row held that cannot be read. */
   unreadable(events: number): void;
@@ -44,8 +46,6 @@ export class Stream {
   /** How events ended that were never on disk, and that no transaction has told of yet. */
   #ends: Partial<Totals> = {};
   readonly #removal: Removal;
-  /** What to add to the times of this start that were taken before the clock was set, once that is known. */
-  #correction: number | undefined;
   /** True while the disk refuses: nothing waits for it then. */
   diskFails = false;
   readonly #options: StreamOptions;
@@ -108,11 +108,10 @@ export class Stream {
   }
 
   /**
-   * The clock was set: what of this start is marked `unset` gets its true time, here at once and on disk when it is read back.
-   * Messages on their way are not changed.
+   * The clock was set: what is marked `unset` gets its true time, here at once and on disk when it is read back. Messages on their way are
+   * not changed.
    */
-  correct(correction: number): void {
-    this.#correction = correction;
+  correct(): void {
     for (const queue of [this.fresh, this.stored])
       for (const entry of queue) entry.event = this.#timed(entry.event, entry.epoch);
   }
@@ -294,8 +293,7 @@ export class Stream {
   }
 
   #timed(event: Event, epoch: number): Event {
-    if (this.#correction === undefined || epoch !== this.#options.file.epoch) return event;
-    return corrected(event, this.#correction);
+    return corrected(event, this.#options.corrections.of(epoch));
   }
 
   #eventsOf(row: StoredRow, segment: Segment): { seq: number; event: Entry['event'] }[] {

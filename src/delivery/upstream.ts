@@ -81,7 +81,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   const { id, gateway, log } = options;
   let { config } = options;
   const path = join(outboxFolder(options.folder), `${id}.sqlite`);
-  const file = await options.store.open(path, limitsOf(config));
+  const file = await options.store.open(path, limitsOf(config), options.clock.base);
   const topic = (template: string): string => template.replaceAll('{gateway}', gateway).replaceAll('{upstream}', id);
   const ready = (): void => forwarder.pump();
   const outbox = new Outbox({ ...settingsOf(config), file, log, clock: options.clock, ready });

@@ -3,23 +3,32 @@
  * Until then times are counted on from the start of the process, so that all of them are wrong by the same amount, and that
  * amount is known once the clock is set.
  */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.js';
 import { spanText } from './repeated.js';
 import { machine, type TimeSync } from './time-sync.js';
 
+/** Where times are counted from: the zero of this boot's monotonic clock. */
+export interface TimeBase {
+  /** Names the boot: all processes of a boot share its monotonic clock. */
+  readonly boot: string;
+  /** Wall time at that zero, milliseconds since 1970: assumed until the clock is known, right from then on. */
+  readonly zero: number;
+}
+
 /** The wall clock and what is known about it. Times are milliseconds since 1970. */
 export interface Clock {
   /** True from the moment on that the wall clock is known to be set. */
   readonly known: boolean;
-  /** What to add to times taken before the clock was known; 0 until then. */
-  readonly correction: number;
+  readonly base: TimeBase;
   /** The wall time that belongs to a monotonic one (`performance.now()`), whatever steps the wall clock made since it was known. */
   timeOf(mono: number): number;
   /** The same of now: for age limits. While the clock is unknown, it counts on from the start of the process. */
   steadyNow(): number;
-  /** Calls back once, with the correction, when the clock becomes known; at once when it is. */
-  onKnown(callback: (correction: number) => void): void;
+  /** Calls back once, when the clock becomes known; at once when it is. Gives what makes it forget the caller. */
+  onKnown(callback: () => void): () => void;
   stop(): void;
 }
 
@@ -37,6 +46,8 @@ const CHECK = 1_000;
 const STEP = 2_000;
 /** Pauses between questions to the time service, which cost a process each. */
 const ASK = { first: 2_000, longest: 60_000 };
+/** Zero of the boot's monotonic clock, on the scale of `performance.now()`, whose own zero is the start of the process. */
+const BOOT_ZERO = performance.now() - Number(process.hrtime.bigint()) / 1e6;
 /** So many questions without an answer mean that there is nobody to ask. */
 const REFUSALS = 4;
 
@@ -46,12 +57,12 @@ const REFUSALS = 4;
  */
 export function watchClock(options: ClockOptions): Clock {
   const { log, notBefore, timeSync = machine } = options;
-  let callbacks: ((correction: number) => void)[] = [];
+  const boot = readBootId();
+  let callbacks: (() => void)[] = [];
   /** Wall time less monotonic time: as times are counted, and as seen last. */
   let base = offset() ?? Date.now() - performance.now();
   let seen = base;
   let known = false;
-  let correction = 0;
   let told = false;
   let asking = false;
   let refusals = 0;
@@ -115,28 +126,31 @@ export function watchClock(options: ClockOptions): Clock {
 
   function learn(): void {
     seen = offset() ?? seen;
-    correction = Math.round(seen - base);
+    const correction = Math.round(seen - base);
     base = seen;
     known = true;
     if (told || Math.abs(correction) >= STEP)
       log.info({ correction }, `the clock is set: times so far are corrected by ${spanText(Math.abs(correction))}`);
     const waiting = callbacks;
     callbacks = [];
-    for (const callback of waiting) callback(correction);
+    for (const callback of waiting) callback();
   }
 
   return {
     get known() {
       return known;
     },
-    get correction() {
-      return correction;
+    get base() {
+      return { boot, zero: base + BOOT_ZERO };
     },
     timeOf: (mono) => Math.round(base + mono),
     steadyNow: () => Math.round(base + performance.now()),
     onKnown(callback) {
-      if (known) callback(correction);
+      if (known) callback();
       else callbacks.push(callback);
+      return () => {
+        callbacks = callbacks.filter((other) => other !== callback);
+      };
     },
     stop() {
       stopped = true;
@@ -144,6 +158,15 @@ export function watchClock(options: ClockOptions): Clock {
       callbacks = [];
     },
   };
+}
+
+/** The kernel's name for this boot (random(4)); where there is none, each process is a boot of its own. */
+function readBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return randomUUID();
+  }
 }
 
 /** Wall time less monotonic time; undefined when something held the process up between the two. */

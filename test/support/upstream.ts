@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
-import { gatewaySchema } from '../../src/config/schema.js';
+import { gatewaySchema, type UpstreamConfig } from '../../src/config/schema.js';
 import { openStore } from '../../src/delivery/store.js';
 import { openUpstream, type Upstream } from '../../src/delivery/upstream.js';
 import type { Event, TelemetryEvent } from '../../src/model.js';
@@ -21,6 +21,16 @@ export function temporaryFolder(): string {
   return folder;
 }
 
+/** The configuration of an upstream. Keys of `settings` are those of gateway.yaml. */
+export function upstreamConfig(url: string, settings: object = {}): UpstreamConfig {
+  const { upstreams } = gatewaySchema.parse({
+    gateway: 'g',
+    upstreams: { cloud: { url, reconnect: { min: '20ms', max: '50ms' }, ...settings } },
+  });
+  if (!upstreams.cloud) throw new Error('the schema lost the upstream');
+  return upstreams.cloud;
+}
+
 /** Opens an upstream as the gateway does. Keys of `settings` are those of gateway.yaml. */
 export async function openTestUpstream(
   url: string,
@@ -28,12 +38,7 @@ export async function openTestUpstream(
   settings: object = {},
   clock: Clock = setClock,
 ): Promise<Upstream> {
-  const { upstreams } = gatewaySchema.parse({
-    gateway: 'g',
-    upstreams: { cloud: { url, reconnect: { min: '20ms', max: '50ms' }, ...settings } },
-  });
-  const config = upstreams.cloud;
-  if (!config) throw new Error('the schema lost the upstream');
+  const config = upstreamConfig(url, settings);
   const store = openStore();
   const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log: silent, clock });
   return {

@@ -1,0 +1,35 @@
+/** The starts of an outbox file: each has a number of its own, and may learn later how wrong its clock was. */
+import type Database from 'better-sqlite3';
+import type { TimeBase } from '../ops/clock.js';
+import type { Corrections, Start } from './correction.js';
+import { STREAMS } from './rows.js';
+
+/** Begins a start, and forgets those that have left nothing. */
+export function beginStart(db: Database.Database, { boot, zero }: TimeBase): Start[] {
+  const last = db.prepare<[], number | null>('SELECT max(epoch) FROM starts').pluck().get() ?? 0;
+  const left = STREAMS.map((stream) => `SELECT epoch FROM ${stream}`).join(' UNION ');
+  db.exec(`DELETE FROM starts WHERE epoch NOT IN (${left})`);
+  insertStart(db, { epoch: last + 1, boot, zero, correction: null });
+  return readStarts(db);
+}
+
+/** Writes a start. */
+export function insertStart(db: Database.Database, { epoch, boot, zero, correction }: Start): void {
+  db.prepare('INSERT OR REPLACE INTO starts (epoch, boot, zero, correction) VALUES (?, ?, ?, ?)').run(
+    epoch,
+    boot,
+    zero,
+    correction,
+  );
+}
+
+/** All starts of a file, the oldest first. One of an earlier format knows nothing of clocks. */
+export function readStarts(db: Database.Database): Start[] {
+  const rows = db.prepare<[], Partial<Start> & { epoch: number }>('SELECT * FROM starts ORDER BY epoch').all();
+  return rows.map(({ epoch, boot = null, zero = null, correction = null }) => ({ epoch, boot, zero, correction }));
+}
+
+/** The clock is set: writes down what that tells of each start. */
+export function learnTime(db: Database.Database, corrections: Corrections, base: TimeBase): void {
+  for (const start of corrections.learn(base)) insertStart(db, start);
+}
