@@ -153,9 +153,14 @@ upstreams: { cloud: { url: "${NOBODY}", password: "\${env:NONE}" } }
     db.exec("UPDATE live SET gap = 'budget', body = NULL");
     db.close();
     const [gap] = jsonLines((await outbox('export')).stdout);
-    expect(gap).toMatchObject({ id: 'g:1:2-gap', topic: 'tidegate/g/gap', gap: { cause: 'budget', count: 2 } });
+    expect(gap).toMatchObject({
+      id: 'g:1:2-gap',
+      topic: 'tidegate/g/gap',
+      device: 'd',
+      gap: { cause: 'budget', count: 2 },
+    });
     expect(lines((await outbox('export', '--format', 'csv')).stdout)[1]).toMatch(
-      /,,,2,,gap,budget,cloud,live,g:1:2-gap,/,
+      /,,d,,2,,gap,budget,cloud,live,g:1:2-gap,/,
     );
   });
 
