@@ -1,5 +1,6 @@
 /** A site: gateway.yaml with all that it names, loaded and checked as one. */
 import { dirname, resolve } from 'node:path';
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { drivers as builtIn } from '../drivers/index.js';
 import { type ReadConfig, readConfig } from './config/load.js';
 import type { GatewayConfig } from './config/schema.js';
@@ -58,14 +59,17 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const folders = profileFolders(config, file);
 
   const profiles = await loadProfiles(read, folders, available, options.thorough ?? false, problems);
+  await otherWork();
   const wires = await buildWires(read, available, problems);
   const devices = buildDevices(read, wires, profiles, problems);
   // Where devices are wrong, rules cannot be held to their names.
   const sound = problems.length === 0;
   const context = sound ? { devices, upstreams: Object.keys(read.written.upstreams) } : undefined;
   const folder = resolve(dirname(file), config.rules);
+  await otherWork();
   const rules = await loadRules(folder, context, problems);
   if (options.thorough && sound) problems.push(...(await testRules(folder, config, devices)));
+  await otherWork();
   if (problems.length > 0) throw new ProblemList(inOrder(problems, file));
   const { drivers, settings: connectionSettings } = wires;
   const [ownProfiles = ''] = folders;
@@ -115,6 +119,8 @@ async function loadProfiles(
     const file = files.get(name);
     if (file === undefined) continue;
     const found: TidegateError[] = [];
+    // A running gateway polls between two files.
+    await otherWork();
     const profile = await readProfile(file, folders, available, found);
     if (profile) found.push(...proveProfile(profile));
     profiles.set(name, found.length === 0 ? profile : undefined);

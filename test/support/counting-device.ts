@@ -5,10 +5,13 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 /** Answers every read of two holding registers, of any unit, with the next number. */
 export class CountingDevice {
   readonly shown: { n: number; at: number }[] = [];
+  /** Connections that were opened. */
+  connections = 0;
   private constructor(private readonly server: Server) {}
 
   static async start(): Promise<CountingDevice> {
     const server = createServer((socket) => {
+      device.connections++;
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
       socket.on('data', (request) => {
