@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 
 /** Answers every read of two holding registers, of any unit, with the next number. */
 export class CountingDevice {
-  readonly shown: { n: number; at: number }[] = [];
+  readonly shown: { n: number; at: number; unit: number }[] = [];
   /** Connections that were opened. */
   connections = 0;
   private constructor(private readonly server: Server) {}
@@ -22,7 +22,7 @@ export class CountingDevice {
         reply[8] = 4;
         const n = device.shown.length + 1;
         reply.writeUInt32BE(n, 9);
-        device.shown.push({ n, at: Date.now() });
+        device.shown.push({ n, at: Date.now(), unit: request[6] ?? 0 });
         socket.write(reply);
       });
     });
