@@ -99,7 +99,9 @@ export const upstreamSchema = z
     connect_timeout: wait.default(10_000).describe('Longest wait for the broker to accept a connection.'),
     ack_timeout: wait
       .default(30_000)
-      .describe('A connection on which nothing is acknowledged for this long is given up and opened again.'),
+      .describe(
+        'A connection on which the oldest message is not acknowledged for this long is given up and opened again.',
+      ),
     reconnect: z
       .strictObject({
         min: wait.default(1_000).describe('First pause after a lost connection.'),

@@ -1,6 +1,7 @@
 /** Takes events from the outbox, window by window, and settles each by what the upstream answers. */
 import type { Logger } from 'pino';
 import type { ErrorCode } from '../errors.js';
+import { formatDuration } from '../units.js';
 import type { Entry } from './entry.js';
 import type { Outbox } from './outbox.js';
 import { Probation } from './probation.js';
@@ -8,6 +9,8 @@ import type { Outcome, Sink } from './sink.js';
 
 /** Pauses after an upstream asked to try later, milliseconds. */
 const PAUSE = { first: 500, longest: 30_000 };
+/** So often may a message be refused without a clear reason while others are taken. */
+const DOUBTS = 5;
 
 /** How an entry becomes a message. */
 export type Encode = (entry: Entry) => string;
@@ -16,17 +19,23 @@ export type Encode = (entry: Entry) => string;
 export class Forwarder {
   link: 'connecting' | 'online' | 'offline' = 'connecting';
   reason: string | undefined;
-  inFlight = 0;
+  /** On their way, in the order in which they were sent. */
+  readonly #inFlight = new Set<Entry>();
   #window = 0;
+  /** How much of the window is used: one message after a "later", and slowly more while messages are taken. */
+  #width = Number.POSITIVE_INFINITY;
   /** Counts connections: what an old one says is not heard. */
   #connection = 0;
   #pause = 0;
   #paused = false;
   #leaving = false;
-  /** True when it was this side that gave the connection up. */
-  #stalled = false;
   readonly #probation = new Probation();
-  #oldestAnswer = 0;
+  /** Since when the oldest message in flight is the oldest. */
+  #oldestSince = 0;
+  /** Messages taken in all, and when one was last refused without a clear reason. */
+  #taken = 0;
+  #takenAtDoubt = 0;
+  readonly #doubts = new WeakMap<Entry, number>();
   #idle: (() => void) | undefined;
   readonly #stallCheck: NodeJS.Timeout;
   readonly #outbox: Outbox;
@@ -36,7 +45,7 @@ export class Forwarder {
   readonly #ackTimeout: number;
 
   /**
-   * @param ackTimeout milliseconds without any acknowledgement, with messages in flight, after which the link counts as dead
+   * @param ackTimeout milliseconds that the oldest message in flight may wait for its acknowledgement before the link counts as dead
    */
   constructor(outbox: Outbox, sink: Sink, encode: Encode, log: Logger, ackTimeout: number) {
     this.#outbox = outbox;
@@ -49,21 +58,28 @@ export class Forwarder {
   }
 
   start(): void {
-    this.#sink.start({ online: (window) => this.#online(window), offline: (reason) => this.#offline(reason) });
+    this.#sink.start({
+      online: (window) => this.#online(window),
+      offline: (reason, suspicious) => this.#offline(reason, suspicious),
+    });
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
   }
 
   /** Sends as much as the window allows. */
   pump(): void {
-    while (
-      this.link === 'online' &&
-      !this.#paused &&
-      !this.#leaving &&
-      this.inFlight < (this.#probation.on ? 1 : this.#window)
-    ) {
+    while (this.inFlight < this.#most()) {
       const entry = this.#outbox.next();
       if (!entry) return;
       this.#send(this.#probation.holdsBack(entry) ? this.#nextInsteadOf(entry) : entry);
     }
+  }
+
+  #most(): number {
+    if (this.link !== 'online' || this.#paused || this.#leaving) return 0;
+    return this.#probation.on ? 1 : Math.min(this.#window, Math.floor(this.#width));
   }
 
   /** Holds a suspect back for the message behind it, if there is one. */
@@ -98,16 +114,17 @@ export class Forwarder {
   #send(entry: Entry): void {
     const connection = this.#connection;
     const sentAt = performance.now();
-    if (this.inFlight === 0) this.#oldestAnswer = sentAt;
-    this.inFlight++;
+    if (this.inFlight === 0) this.#oldestSince = sentAt;
+    this.#inFlight.add(entry);
     this.#outbox.sent(entry);
     this.#probation.sent(entry);
     this.#sink.publish(entry.event.topic, this.#encode(entry), (outcome) => {
       if (connection !== this.#connection) return;
-      this.inFlight--;
-      this.#oldestAnswer = performance.now();
+      const now = performance.now();
+      if (entry === this.#inFlight.values().next().value) this.#oldestSince = now;
+      this.#inFlight.delete(entry);
       this.#judge(this.#probation.taken());
-      this.#settle(entry, outcome, this.#oldestAnswer - sentAt);
+      this.#settle(entry, outcome, now - sentAt);
       this.pump();
       if (this.inFlight === 0) this.#idle?.();
     });
@@ -116,12 +133,34 @@ export class Forwarder {
   #settle(entry: Entry, outcome: Outcome, latency: number): void {
     if (outcome.is === 'sent') {
       this.#pause = 0;
+      this.#taken++;
+      this.#width += 1 / this.#width;
       this.#outbox.acknowledged(entry, latency);
     } else if (outcome.is === 'rejected') this.#reject(entry, outcome.reason);
+    else if (outcome.is === 'unclear' && this.#taken > this.#takenAtDoubt) this.#doubt(entry, outcome.reason);
     else {
       this.#outbox.waitAgain(entry);
       this.#rest(outcome.reason);
     }
+  }
+
+  /** Refused while others are taken: put aside for growing pauses, and given up in the end. (While nothing is taken, nothing is given up.) */
+  #doubt(entry: Entry, reason: string): void {
+    this.#takenAtDoubt = this.#taken;
+    const times = (this.#doubts.get(entry) ?? 0) + 1;
+    this.#doubts.set(entry, times);
+    if (times === DOUBTS) this.#reject(entry, reason);
+    else this.#putAside(entry, PAUSE.first * 2 ** (times - 1));
+  }
+
+  /** Has one message wait while others pass. */
+  #putAside(entry: Entry, pause: number): void {
+    const connection = this.#connection;
+    setTimeout(() => {
+      if (connection !== this.#connection) return;
+      this.#outbox.waitAgain(entry);
+      this.pump();
+    }, pause).unref();
   }
 
   #judge({ guilty, again }: { readonly guilty?: Entry; readonly again?: Entry }): void {
@@ -138,6 +177,8 @@ export class Forwarder {
 
   /** The upstream asks for less: a pause that doubles until something is taken again. */
   #rest(reason: string): void {
+    // One at a time, so that what is refused is not overtaken when the upstream takes messages again.
+    this.#width = 1;
     if (this.#paused) return;
     this.#paused = true;
     this.#pause = Math.min(PAUSE.longest, this.#pause * 2 || PAUSE.first);
@@ -149,27 +190,23 @@ export class Forwarder {
   }
 
   #checkStall(): void {
-    if (this.inFlight === 0 || this.link !== 'online' || performance.now() - this.#oldestAnswer < this.#ackTimeout)
+    if (this.inFlight === 0 || this.link !== 'online' || performance.now() - this.#oldestSince < this.#ackTimeout)
       return;
-    this.#oldestAnswer = performance.now();
-    this.#stalled = true;
-    this.#sink.reset(`no acknowledgement for ${Math.round(this.#ackTimeout / 1000)} s`);
+    this.#sink.reset(`no acknowledgement of the oldest message for ${formatDuration(this.#ackTimeout)}`);
   }
 
   #online(window: number): void {
     this.#connection++;
-    this.inFlight = 0;
     this.#window = window;
     this.link = 'online';
     this.reason = undefined;
     this.pump();
   }
 
-  #offline(reason: string): void {
-    if (this.inFlight > 0 && !this.#stalled) this.#probation.broke();
-    this.#stalled = false;
+  #offline(reason: string, suspicious: boolean): void {
+    if (this.inFlight > 0 && suspicious) this.#probation.broke();
     this.#connection++;
-    this.inFlight = 0;
+    this.#inFlight.clear();
     this.link = 'offline';
     this.reason = reason;
     this.#outbox.rewind();

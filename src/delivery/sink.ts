@@ -1,14 +1,19 @@
 /** The contract with an upstream's channel: it connects, publishes what it is given, and says what became of it. No queue, no retry of messages. */
 
-/** What became of a message: taken, refused for good, or to be tried again later. */
-export type Outcome = { readonly is: 'sent' } | { readonly is: 'rejected' | 'retry'; readonly reason: string };
+/** What became of a message: taken; refused for good; to be tried again later; or refused, and nobody says for how long. */
+export type Outcome =
+  | { readonly is: 'sent' }
+  | { readonly is: 'rejected' | 'retry' | 'unclear'; readonly reason: string };
 
 /** What a sink tells its owner. */
 export interface SinkEvents {
   /** Connected: messages may be published, at most `window` unacknowledged. */
   online(window: number): void;
-  /** Not connected, or no longer; every unsettled message is void and will not be reported. The sink keeps trying by itself. */
-  offline(reason: string): void;
+  /**
+   * Not connected, or no longer; every unsettled message is void and will not be reported. The sink keeps trying by itself.
+   * @param suspicious true when it may be a message that broke the connection
+   */
+  offline(reason: string, suspicious: boolean): void;
 }
 
 /** One way out to one upstream. */

@@ -1,4 +1,4 @@
-/** What each fault cost: one row per test, printed as a table when all have run. */
+/** What each fault cost: one row for each, the sum of its tests, printed as a table when all have run. */
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -25,7 +25,7 @@ export function runFolder(): string | undefined {
   return process.env.TIDEGATE_FAULTS;
 }
 
-/** Adds a row to the report. */
+/** Adds a row to the report; rows of the same fault become one. */
 export function record(row: Row): void {
   const folder = runFolder();
   if (folder) appendFileSync(join(folder, 'rows'), `${JSON.stringify(row)}\n`);
@@ -35,11 +35,25 @@ export function record(row: Row): void {
 export function rowsIn(folder: string): Row[] {
   const file = join(folder, 'rows');
   if (!existsSync(file)) return [];
-  const rows = readFileSync(file, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Row);
-  return rows.sort((a, b) => a.fault.localeCompare(b.fault, 'en'));
+  const rows = new Map<string, Row>();
+  for (const line of readFileSync(file, 'utf8').trim().split('\n')) {
+    const row = JSON.parse(line) as Row;
+    const sum = rows.get(row.fault);
+    rows.set(row.fault, sum ? total(sum, row) : row);
+  }
+  return [...rows.values()].sort((a, b) => a.fault.localeCompare(b.fault, 'en'));
+}
+
+function total(a: Row, b: Row): Row {
+  return {
+    fault: a.fault,
+    runs: a.runs + b.runs,
+    events: a.events + b.events,
+    lost: a.lost + b.lost,
+    told: a.told + b.told,
+    duplicated: a.duplicated + b.duplicated,
+    reordered: a.reordered + b.reordered,
+  };
 }
 
 /** The rows as a Markdown table. */

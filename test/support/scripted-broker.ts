@@ -1,7 +1,8 @@
-/** A TCP server that speaks MQTT packets by a script: every answer of a broker, the wrong ones included, in the hands of a test. */
+/** A TCP or TLS server that speaks MQTT packets by a script: every answer of a broker, the wrong ones included, in the hands of a test. */
 import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import mqttPacket, { type IConnackPacket, type IPublishPacket, type Packet } from 'mqtt-packet';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import mqttPacket, { type IConnackPacket, type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet';
 
 /** One connection, as the script sees it. */
 export interface Peer {
@@ -9,38 +10,65 @@ export interface Peer {
   readonly number: number;
   readonly socket: Socket;
   send(packet: Packet): void;
+  /** Sends a last packet and closes, as a polite broker does: what still comes is not looked at. */
+  leave(packet: Packet): void;
 }
 
 /** What the script answers; what it leaves out is answered as a friendly broker would. */
 export interface Script {
-  connack?(peer: Peer): Partial<IConnackPacket> | 'silence';
+  connack?(peer: Peer, packet: IConnectPacket): Partial<IConnackPacket> | 'silence';
   publish?(peer: Peer, packet: IPublishPacket): { reasonCode?: number } | 'silence';
 }
 
-/** Records every PUBLISH outside of the status topic. */
+/** One PUBLISH, and what the broker said of it last. */
+export interface Published {
+  readonly connection: number;
+  readonly topic: string;
+  readonly payload: string;
+  readonly messageId: number;
+  readonly dup: boolean;
+  answer?: 'acknowledged' | 'refused';
+}
+
+/** Where a broker listens, and how. */
+export interface Listening {
+  /** A free one by default. */
+  readonly port?: number;
+  readonly tls?: TlsOptions;
+}
+
+/** Records every CONNECT, and every PUBLISH; those to the status topic apart. */
 export class ScriptedBroker extends EventEmitter {
-  readonly published: { connection: number; topic: string; payload: string; messageId: number; dup: boolean }[] = [];
+  readonly connects: IConnectPacket[] = [];
+  readonly published: Published[] = [];
+  readonly status: IPublishPacket[] = [];
   connections = 0;
   private readonly sockets = new Set<Socket>();
 
   private constructor(
     private readonly server: Server,
     private readonly script: Script,
+    private readonly tls: boolean,
   ) {
     super();
-    server.on('connection', (socket) => this.serve(socket));
+    server.on(tls ? 'secureConnection' : 'connection', (socket) => this.serve(socket));
   }
 
-  static async start(script: Script): Promise<ScriptedBroker> {
-    const server = createServer();
-    const broker = new ScriptedBroker(server, script);
-    server.listen(0, '127.0.0.1');
+  static async start(script: Script = {}, { port = 0, tls }: Listening = {}): Promise<ScriptedBroker> {
+    const server = tls ? createTlsServer(tls) : createServer();
+    const broker = new ScriptedBroker(server, script, tls !== undefined);
+    server.on('tlsClientError', () => undefined);
+    server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     return broker;
   }
 
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
   get url(): string {
-    return `mqtt://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `${this.tls ? 'mqtts' : 'mqtt'}://127.0.0.1:${this.port}`;
   }
 
   async until(condition: () => boolean): Promise<void> {
@@ -61,16 +89,29 @@ export class ScriptedBroker extends EventEmitter {
       this.emit('change');
     });
     let version = 4;
+    let gone = false;
     const peer: Peer = {
       number,
       socket,
-      send: (packet) => socket.write(mqttPacket.generate(packet, { protocolVersion: version })),
+      send: (packet) => {
+        if (packet.cmd === 'puback') this.answered(number, packet.messageId ?? 0, packet.reasonCode ?? 0);
+        socket.write(mqttPacket.generate(packet, { protocolVersion: version }));
+      },
+      leave: (packet) => {
+        peer.send(packet);
+        gone = true;
+        socket.end();
+      },
     };
     const parser = mqttPacket.parser();
+    // What is not MQTT ends the connection.
+    parser.on('error', () => socket.destroy());
     parser.on('packet', (packet) => {
+      if (gone) return;
       if (packet.cmd === 'connect') {
         version = packet.protocolVersion ?? 4;
-        const connack = this.script.connack?.(peer) ?? {};
+        this.connects.push(packet);
+        const connack = this.script.connack?.(peer, packet) ?? {};
         if (connack !== 'silence')
           peer.send({
             cmd: 'connack',
@@ -88,6 +129,7 @@ export class ScriptedBroker extends EventEmitter {
   private take(peer: Peer, packet: IPublishPacket): void {
     const messageId = packet.messageId ?? 0;
     if (packet.topic.endsWith('/status')) {
+      this.status.push(packet);
       peer.send({ cmd: 'puback', messageId });
       return;
     }
@@ -100,5 +142,10 @@ export class ScriptedBroker extends EventEmitter {
     });
     const answer = this.script.publish?.(peer, packet) ?? {};
     if (answer !== 'silence') peer.send({ cmd: 'puback', messageId, ...answer });
+  }
+
+  private answered(connection: number, messageId: number, reasonCode: number): void {
+    const message = this.published.findLast((sent) => sent.connection === connection && sent.messageId === messageId);
+    if (message) message.answer = reasonCode < 0x80 ? 'acknowledged' : 'refused';
   }
 }

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { gatewaySchema, type UpstreamConfig } from '../../src/config/schema.js';
 import { openStore } from '../../src/delivery/store.js';
@@ -37,10 +37,11 @@ export async function openTestUpstream(
   folder: string,
   settings: object = {},
   clock: Clock = setClock,
+  log: Logger = silent,
 ): Promise<Upstream> {
   const config = upstreamConfig(url, settings);
   const store = openStore();
-  const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log: silent, clock });
+  const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log, clock });
   return {
     ...upstream,
     async close() {

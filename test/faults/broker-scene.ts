@@ -1,0 +1,101 @@
+/** An outbox before a broker that follows a script: what is accepted, what the broker was given, what the operator was told, and the verdict. */
+import { pino } from 'pino';
+import { expect, onTestFinished, vi } from 'vitest';
+import type { Upstream } from '../../src/delivery/upstream.js';
+import { setClock } from '../support/clock.js';
+import type { Verdict } from '../support/ledger.js';
+import { type Published, type Script, ScriptedBroker } from '../support/scripted-broker.js';
+import { event, openTestUpstream, temporaryFolder } from '../support/upstream.js';
+import { expectPromiseKept } from './promise.js';
+
+/** What waits goes to disk soon, and soon is backlog, so that all lanes take part. */
+const BUFFER = { flush: '40ms', live_for: '100ms' };
+/** Milliseconds: far more than anything here takes. */
+const PATIENCE = 20_000;
+
+/** A line of the log. */
+export interface Told {
+  readonly level: number;
+  readonly msg: string;
+  readonly code?: string;
+  readonly reason?: string;
+}
+
+export class BrokerScene {
+  readonly told: Told[] = [];
+  #accepted = 0;
+  #upstream: Upstream | undefined;
+  readonly folder = temporaryFolder();
+
+  /** @param brokers all that take messages from this outbox, one after the other */
+  private constructor(private readonly brokers: ScriptedBroker[]) {}
+
+  /** A broker, and an upstream that is opened with `settings`, as in gateway.yaml. */
+  static async set(script: Script, settings: object = {}): Promise<BrokerScene> {
+    const broker = await ScriptedBroker.start(script);
+    onTestFinished(() => broker.stop());
+    return BrokerScene.before([broker], broker.url, settings);
+  }
+
+  /** An upstream whose way to the brokers is the test's own. */
+  static async before(brokers: ScriptedBroker[], url: string, settings: object = {}): Promise<BrokerScene> {
+    const scene = new BrokerScene(brokers);
+    const log = pino({ base: null }, { write: (line: string) => void scene.told.push(JSON.parse(line) as Told) });
+    const keys = { buffer: BUFFER, ...settings };
+    const upstream = await openTestUpstream(url, scene.folder, keys, setClock, log);
+    scene.#upstream = upstream;
+    onTestFinished(() => upstream.close());
+    return scene;
+  }
+
+  get broker(): ScriptedBroker {
+    return this.brokers.at(-1) as ScriptedBroker;
+  }
+
+  get upstream(): Upstream {
+    return this.#upstream as Upstream;
+  }
+
+  /** All that the brokers were given. */
+  get published(): Published[] {
+    return this.brokers.flatMap(({ published }) => published);
+  }
+
+  /** Has the outbox accept so many more events, each fifth an alarm. */
+  accept(events: number): void {
+    for (const last = this.#accepted + events; this.#accepted < last; ) {
+      const n = ++this.#accepted;
+      this.upstream.accept(event(n, n % 5 === 0 ? 'alarm' : 'live'));
+    }
+  }
+
+  /** Resolves when the operator has been told of a lost link in words that fit. */
+  async tells(words: RegExp): Promise<void> {
+    await vi.waitFor(() => expect(this.told.map(({ reason }) => reason)).toContainEqual(expect.stringMatching(words)), {
+      timeout: PATIENCE,
+    });
+  }
+
+  /** Resolves when nothing waits any more and all gaps have arrived; then judges. */
+  async check(fault: string, { runs = 1, rejected = 0 } = {}): Promise<Verdict> {
+    await vi.waitFor(
+      () => {
+        const { waiting, inFlight } = this.upstream.status();
+        expect({ waiting, inFlight }).toEqual({ waiting: { alarm: 0, live: 0, backlog: 0 }, inFlight: 0 });
+        const gaps = this.published.filter(({ topic }) => topic.endsWith('/gap'));
+        expect(gaps.length > 0).toBe(rejected > 0);
+      },
+      { timeout: PATIENCE },
+    );
+    const { accounts } = this.upstream.status();
+    const mustArrive = Array.from({ length: this.#accepted }, (_, i) => i + 1);
+    const received = this.published.filter(({ answer }) => answer !== 'refused');
+    const verdict = expectPromiseKept({ fault, runs, received, mustArrive, accounts });
+    const acknowledged = this.published.filter(({ answer }) => answer === 'acknowledged');
+    const known = new Set(acknowledged.map(({ payload }) => JSON.parse(payload).values?.n as number));
+    const unconfirmed = mustArrive.filter((n) => !known.has(n));
+    expect(unconfirmed, 'nothing counts as delivered that no broker acknowledged').toEqual(verdict.lost);
+    expect(verdict.lost).toHaveLength(rejected);
+    return verdict;
+  }
+}
