@@ -103,7 +103,7 @@ describe('what the broker refuses for good', () => {
     // As after a crash between the two transactions: the event waits again.
     const db = new Database(`${folder}/outbox/cloud.sqlite`);
     const body = db.prepare('SELECT body FROM rejected').pluck().get();
-    db.prepare('INSERT INTO live VALUES (1, 1, 1, 1, 1, 2, 1, 1, 1, 0, NULL, ?)').run(body);
+    db.prepare('INSERT INTO live VALUES (1, 1, 1, 1, 1, 2, 1, 1, 1, 0, NULL, ?, NULL)').run(body);
     db.close();
     const again = await openTestUpstream(broker.url, folder, QUICK);
     await vi.waitFor(() => expect(again.status().rejected).toBe(1));
