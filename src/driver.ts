@@ -16,6 +16,8 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   readonly address: ZodType<Address>;
   /** Keys of a profile's example beside `gives`: what is on the wire. */
   readonly example: ZodType<Example>;
+  /** What a connection holds alone, such as the path of a serial port: no two connections may claim the same. */
+  claims?(connection: Connection): string | undefined;
   /** Says what is wrong with a point (its type cannot live at that address, …), or undefined. */
   checkPoint(point: Point<Address>): string | undefined;
   /** Decodes an example by the same code that decodes a reply. Points that the example does not cover are bad. */
@@ -129,11 +131,13 @@ export interface SimulatorOptions {
   readonly host: string;
   /** Port to listen on; 0 takes a free one. */
   readonly port: number;
+  /** A serial line instead, for drivers that know one. */
+  readonly serial?: { readonly path: string; readonly baud?: number; readonly parity?: string };
 }
 
 /** A running simulator. */
 export interface Simulator {
-  /** Where it listens. */
+  /** Where it listens; on a serial line its path, and port 0. */
   readonly host: string;
   readonly port: number;
   close(): Promise<void>;

@@ -7,8 +7,8 @@ export const READ_FUNCTION: Record<Table, number> = { coil: 1, discrete: 2, hold
 /** Where the data of a read reply begins: after unit id, function and byte count. */
 export const DATA_AT = 3;
 
-/** Room at the end of a request for the checksum that Modbus TCP does not have: modbus-serial cuts it off. */
-const CRC_LENGTH = 2;
+/** Room at the end of every frame for the checksum of RTU; Modbus TCP has none, and modbus-serial cuts it off. */
+export const CRC_LENGTH = 2;
 
 /** A reply that is no good, or none at all. A value, not an error: the wire lives on. */
 export class Failure {
@@ -77,6 +77,14 @@ export function writeManyRequest(
   return frame;
 }
 
+/** Function 22: `register = (register AND and) OR (or AND NOT and)` (V1.1b3 §6.16). */
+export function maskWriteRequest(unit: number, address: number, and: number, or: number): Buffer {
+  const frame = Buffer.alloc(8 + CRC_LENGTH);
+  request(unit, 22, address, and).copy(frame, 0, 0, 6);
+  frame.writeUInt16BE(or, 6);
+  return frame;
+}
+
 function request(unit: number, code: number, address: number, value: number): Buffer {
   const frame = Buffer.alloc(6 + CRC_LENGTH);
   frame[0] = unit;
@@ -95,7 +103,17 @@ export function isWellFormed(frame: Uint8Array): boolean {
   const code = frame[1] as number;
   if (code >= 0x80) return length === 3;
   if (code >= 1 && code <= 4) return length === DATA_AT + (frame[2] as number);
-  return (code === 5 || code === 6 || code === 15 || code === 16) && length === 6;
+  return length === replyLength(frame);
+}
+
+/** Bytes of the regular reply to a request, without checksum; undefined for functions that are never asked for. */
+export function replyLength(request: Uint8Array): number | undefined {
+  const code = request[1] as number;
+  const count = ((request[4] as number) << 8) | (request[5] as number);
+  if (code === 1 || code === 2) return DATA_AT + ((count + 7) >> 3);
+  if (code === 3 || code === 4) return DATA_AT + 2 * count;
+  if (code === 22) return 8;
+  return code === 5 || code === 6 || code === 15 || code === 16 ? 6 : undefined;
 }
 
 /** Undefined when a well-formed frame answers the request, else what is wrong with it. */
@@ -107,12 +125,11 @@ export function judge(request: Uint8Array, frame: Uint8Array): Failure | undefin
     return new Failure(`reply to function ${frame[1]} instead of ${code}`, 0, false);
   }
   if (code <= 4) {
-    const count = ((request[4] as number) << 8) | (request[5] as number);
-    const expected = code <= 2 ? (count + 7) >> 3 : count * 2;
+    const expected = (replyLength(request) as number) - DATA_AT;
     if (frame[2] === expected) return undefined;
     return new Failure(`reply with ${frame[2]} bytes instead of ${expected}`, 0, false);
   }
-  for (let at = 2; at < 6; at += 1)
+  for (let at = 2; at < frame.length - CRC_LENGTH; at += 1)
     if (frame[at] !== request[at]) return new Failure('reply does not repeat the request', 0, false);
   return undefined;
 }

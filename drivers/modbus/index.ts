@@ -1,4 +1,4 @@
-/** The Modbus TCP driver. Light to import: the protocol library is loaded when a connection is opened. */
+/** The Modbus driver. Light to import: the protocol library is loaded when a connection is opened. */
 import type { Driver } from '../../src/driver.js';
 import { checkPoint } from './check.js';
 import { decodeExample } from './example.js';
@@ -15,11 +15,12 @@ import {
 
 export const modbus: Driver<ModbusConnection, ModbusDevice, ModbusAddress, ModbusExample> = {
   name: 'modbus',
-  title: 'Modbus TCP',
+  title: 'Modbus',
   connection: connectionSchema,
   device: deviceSchema,
   address: addressSchema,
   example: exampleSchema,
+  claims: ({ serial }) => serial,
   checkPoint,
   decodeExample,
   open: async (connection, context) => (await import('./session.js')).openSession(connection, context),

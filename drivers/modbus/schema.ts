@@ -1,4 +1,4 @@
-/** What people write for Modbus TCP: connections, devices, addresses of points, examples. Every default is here. */
+/** What people write for Modbus: connections, devices, addresses of points, examples. Every default is here. */
 import { z } from 'zod';
 import { pause, wait } from '../../src/units.js';
 
@@ -16,9 +16,9 @@ export type Order = (typeof ORDERS)[number];
 const HOST_AND_PORT = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\s:/[\]]+))(?::(\d{1,5}))?$/;
 const HOST_HINT = { error: 'write host:port, such as 10.0.0.5:502 or [fe80::1]:502 (the port may be left out)' };
 
-const tcp = z
+const hostAndPort = z
   .string(HOST_HINT)
-  .regex(HOST_AND_PORT, HOST_HINT)
+  .regex(HOST_AND_PORT, { ...HOST_HINT, abort: true })
   .transform((text) => {
     const [, six, name, port] = HOST_AND_PORT.exec(text) ?? [];
     return { host: six ?? name ?? '', port: port === undefined ? 502 : Number(port) };
@@ -45,9 +45,35 @@ const forbidden = z
   .array(range)
   .describe('Address ranges [first, last] that are never read, in any table, not even between two points.');
 
-/** Keys of a connection. */
-export const connectionSchema = z.strictObject({
-  tcp: tcp.describe('Host and port of the device or gateway; port 502 when left out.'),
+/** Ways to put frames on a wire: as Modbus TCP does, or as on serial lines. */
+export const FRAMINGS = ['tcp', 'rtu', 'ascii'] as const;
+export type FramingName = (typeof FRAMINGS)[number];
+
+const connectionKeys = z.strictObject({
+  tcp: hostAndPort.optional().describe('Host and port of the device or gateway; port 502 when left out.'),
+  udp: hostAndPort.optional().describe('The same over UDP.'),
+  serial: z
+    .string()
+    .regex(/^(\/|COM\d)/, { error: 'write the path of a port, such as /dev/serial/by-id/… or /dev/ttyUSB0' })
+    .optional()
+    .describe('Path of a serial port; /dev/serial/by-id/… stays the same whatever else is plugged in.'),
+  framing: z
+    .enum(FRAMINGS)
+    .optional()
+    .describe(
+      '`tcp`: Modbus TCP. `rtu` and `ascii`: as on serial lines, also through a gateway that passes bytes on. Default: rtu for `serial`, else tcp.',
+    ),
+  baud: z.int().min(50).max(4_000_000).optional().describe('Bits per second of the serial line. Default: 9600.'),
+  parity: z.enum(['none', 'even', 'odd']).optional().describe('Parity of the serial line. Default: none.'),
+  data_bits: z
+    .union([z.literal(7), z.literal(8)])
+    .optional()
+    .describe('Data bits of the serial line. Default: 8, and 7 with `framing: ascii`.'),
+  stop_bits: z
+    .union([z.literal(1), z.literal(2)])
+    .optional()
+    .describe('Stop bits of the serial line. Default: 1.'),
+  echo: z.boolean().optional().describe('True for serial adapters that give back what they send.'),
   timeout: wait.default(1_000).describe('How long to wait for one reply.'),
   in_flight: z
     .int()
@@ -55,11 +81,31 @@ export const connectionSchema = z.strictObject({
     .max(64)
     .default(1)
     .describe('Requests sent before the first is answered. More than 1 only where the device is known to allow it.'),
-  pause: pause.default(0).describe('Pause between a reply and the next request, for slow gateways.'),
+  pause: pause.default(0).describe('Pause between a reply and the next request, for slow gateways and devices.'),
   max_registers: maxRegisters.default(125),
   max_bits: maxBits.default(2000),
   max_gap: maxGap.default(16),
   forbidden: forbidden.default([]),
+});
+
+/** Keys that mean nothing without `serial`. */
+const SERIAL_KEYS = ['baud', 'parity', 'data_bits', 'stop_bits', 'echo'] as const;
+
+/** Keys of a connection. */
+export const connectionSchema = connectionKeys.superRefine((written, context) => {
+  const { tcp, udp, serial, framing, in_flight } = written;
+  const say = (path: string[], message: string, hint?: string): void =>
+    context.addIssue({ code: 'custom', path, message, ...(hint !== undefined && { params: { hint } }) });
+  const wires = Object.keys({ ...(tcp && { tcp }), ...(udp && { udp }), ...(serial && { serial }) });
+  if (wires.length === 0)
+    say([], 'where the devices are is missing', 'write tcp: host:port, serial: /dev/ttyUSB0 or udp: host:port');
+  for (const one of wires.slice(1)) say([one], `a connection is one wire: ${wires[0]} or ${one}, not both`);
+  for (const key of SERIAL_KEYS)
+    if (!serial && written[key] !== undefined) say([key], `only a serial line has ${key}`, `remove ${key}`);
+  if (serial && framing === 'tcp') say(['framing'], 'a serial line takes rtu or ascii');
+  if (in_flight > 1 && framingOf(written) !== 'tcp')
+    say(['in_flight'], `${framingOf(written)} takes one request at a time`, 'remove in_flight');
+  if (in_flight > 1 && udp) say(['in_flight'], 'over UDP one request goes at a time', 'remove in_flight');
 });
 
 /** Keys of a device; what it leaves out, its connection says. */
@@ -116,6 +162,37 @@ export type ModbusConnection = z.infer<typeof connectionSchema>;
 export type ModbusDevice = z.infer<typeof deviceSchema>;
 export type ModbusAddress = z.infer<typeof addressSchema>;
 export type ModbusExample = z.infer<typeof exampleSchema>;
+
+/** The framing of a connection. */
+export function framingOf({ framing, serial }: { framing?: FramingName; serial?: string }): FramingName {
+  return framing ?? (serial === undefined ? 'tcp' : 'rtu');
+}
+
+/** A serial port, and what its speed means. */
+export interface SerialSettings {
+  readonly path: string;
+  /** Bits per second. */
+  readonly baud: number;
+  readonly parity: 'none' | 'even' | 'odd';
+  readonly dataBits: 7 | 8;
+  readonly stopBits: 1 | 2;
+  /** True where our own bytes come back. */
+  readonly echo: boolean;
+  /** Milliseconds that one character takes. */
+  readonly byteTime: number;
+  /** Least milliseconds between two frames: 3.5 characters, but 1.75 ms above 19,200 baud (Modbus over Serial Line V1.02 §2.5.1.1). */
+  readonly silence: number;
+}
+
+/** The serial port of a connection that has one. */
+export function serialOf(connection: ModbusConnection): SerialSettings | undefined {
+  const { serial: path, baud = 9_600, parity = 'none', stop_bits: stopBits = 1, echo = false } = connection;
+  if (path === undefined) return undefined;
+  const dataBits = connection.data_bits ?? (framingOf(connection) === 'ascii' ? 7 : 8);
+  const byteTime = (1000 * (1 + dataBits + (parity === 'none' ? 0 : 1) + stopBits)) / baud;
+  const silence = baud > 19_200 ? 1.75 : 3.5 * byteTime;
+  return { path, baud, parity, dataBits, stopBits, echo, byteTime, silence };
+}
 
 /** How requests may be joined. */
 export interface Limits {

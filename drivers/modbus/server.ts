@@ -1,6 +1,4 @@
-/** A Modbus TCP server: cuts the stream into requests, keeps the tables, answers (Modbus Application Protocol V1.1b3 §6). */
-import { createServer, type Server, type Socket } from 'node:net';
-import { TidegateError } from '../../src/errors.js';
+/** A Modbus server's tables, and its answers to requests (Modbus Application Protocol V1.1b3 §6). Knows no wire. */
 import type { Table } from './schema.js';
 
 /** One table of one unit: the addresses from `from` on, as bytes on the wire. */
@@ -21,75 +19,18 @@ export interface Unit {
   written(table: Table, address: number, count: number): void;
 }
 
-const HEADER = 7;
 const ILLEGAL_FUNCTION = 1;
 const ILLEGAL_ADDRESS = 2;
 const ILLEGAL_VALUE = 3;
 const NO_SUCH_UNIT = 11;
 
-/**
- * Listens. Port 0 takes a free one.
- * @throws TidegateError LINK_DOWN when the address cannot be listened on
- */
-export function listen(
-  units: ReadonlyMap<number, Unit>,
-  { host, port }: { host: string; port: number },
-): Promise<{ host: string; port: number; close(): Promise<void> }> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
-    serve(socket, units);
-  });
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new TidegateError('LINK_DOWN', `cannot listen on ${host}:${port}: ${cause.message}`, { cause })),
-    );
-    server.listen({ host, port }, () => resolve({ host, port: portOf(server), close: () => close(server, sockets) }));
-  });
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  return typeof address === 'object' && address ? address.port : 0;
-}
-
-function close(server: Server, sockets: Set<Socket>): Promise<void> {
-  for (const socket of sockets) socket.destroy();
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-  });
-}
-
-function serve(socket: Socket, units: ReadonlyMap<number, Unit>): void {
-  let received: Buffer = Buffer.alloc(0);
-  socket.on('data', (chunk) => {
-    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-    while (received.length > HEADER) {
-      const length = received.readUInt16BE(4);
-      if (received.readUInt16BE(2) !== 0 || length < 2 || length > 254) {
-        socket.destroy();
-        return;
-      }
-      if (received.length < 6 + length) return;
-      const body = answer(units.get(received[6] as number), received.subarray(HEADER, 6 + length));
-      const reply = Buffer.alloc(HEADER + body.length);
-      received.copy(reply, 0, 0, HEADER);
-      reply.writeUInt16BE(body.length + 1, 4);
-      body.copy(reply, HEADER);
-      socket.write(reply);
-      received = received.subarray(6 + length);
-    }
-  });
-}
-
 const refuse = (code: number, why: number): Buffer => Buffer.from([code | 0x80, why]);
 
-function answer(unit: Unit | undefined, pdu: Buffer): Buffer {
+/** The answer to a request, both without unit id. */
+export function answer(unit: Unit | undefined, pdu: Buffer): Buffer {
   const code = pdu[0] as number;
   if (!unit) return refuse(code, NO_SUCH_UNIT);
-  if (![1, 2, 3, 4, 5, 6, 15, 16].includes(code)) return refuse(code, ILLEGAL_FUNCTION);
+  if (![1, 2, 3, 4, 5, 6, 15, 16, 22].includes(code)) return refuse(code, ILLEGAL_FUNCTION);
   if (pdu.length < 5) return refuse(code, ILLEGAL_VALUE);
   const address = pdu.readUInt16BE(1);
   const operand = pdu.readUInt16BE(3);
@@ -107,6 +48,8 @@ function answer(unit: Unit | undefined, pdu: Buffer): Buffer {
       return writeBits(pdu, unit, address, 1, Buffer.from([operand ? 1 : 0]));
     case 6:
       return writeRegisters(pdu, unit, address, 1, pdu.subarray(3, 5));
+    case 22:
+      return maskWrite(pdu, unit, address);
     case 15:
       return writeBits(pdu, unit, address, operand, pdu.subarray(6), Math.ceil(operand / 8), 1968);
     default:
@@ -167,6 +110,18 @@ function writeRegisters(
   data.copy(image.data, (address - image.from) * 2);
   unit.written('holding', address, count);
   return pdu.subarray(0, 5);
+}
+
+/** Function 22 (V1.1b3 §6.16). */
+function maskWrite(pdu: Buffer, unit: Unit, address: number): Buffer {
+  const image = unit.images.holding;
+  if (pdu.length !== 7) return refuse(22, ILLEGAL_VALUE);
+  if (!reaches(image, address, 1, 2)) return refuse(22, ILLEGAL_ADDRESS);
+  const [and, or] = [pdu.readUInt16BE(3), pdu.readUInt16BE(5)];
+  const at = (address - image.from) * 2;
+  image.data.writeUInt16BE((image.data.readUInt16BE(at) & and) | (or & ~and & 0xffff), at);
+  unit.written('holding', address, 1);
+  return pdu;
 }
 
 function writeBits(

@@ -1,4 +1,4 @@
-/** One Modbus TCP connection as the runtime sees it. */
+/** One Modbus connection as the runtime sees it. */
 import type { DriverContext, ReadOptions, Session } from '../../src/driver.js';
 import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { Memory } from './memory.js';
@@ -17,13 +17,7 @@ export async function openSession(
   connection: ModbusConnection,
   { log }: DriverContext,
 ): Promise<Session<ModbusDevice, ModbusAddress>> {
-  const wire = await openWire({
-    ...connection.tcp,
-    timeout: connection.timeout,
-    inFlight: connection.in_flight,
-    pause: connection.pause,
-    stray: (what) => log.debug(what),
-  });
+  const wire = await openWire(connection, (what) => log.debug(what));
   return new ModbusSession(wire, connection, log);
 }
 

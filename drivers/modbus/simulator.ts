@@ -1,10 +1,19 @@
-/** Serves devices over Modbus TCP with plausible values, encoded by the codec that decodes replies. */
+/** Serves devices over Modbus TCP, or RTU on a serial line, with plausible values, encoded by the codec that decodes replies. */
 import type { Simulator, SimulatorOptions } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import type { Device, Point, Value } from '../../src/model.js';
 import { type Codec, codecOf } from './codec.js';
-import { isBitTable, type ModbusAddress, type ModbusDevice, TABLES, type Table } from './schema.js';
-import { type Image, listen, type Unit } from './server.js';
+import { listen, listenOnSerial } from './listener.js';
+import {
+  connectionSchema,
+  isBitTable,
+  type ModbusAddress,
+  type ModbusDevice,
+  serialOf,
+  TABLES,
+  type Table,
+} from './schema.js';
+import type { Image, Unit } from './server.js';
 import { peakOf, stateWave, waveOf } from './waves.js';
 
 type ModbusPoint = Point<ModbusAddress>;
@@ -14,8 +23,10 @@ type SimulatedDevice = Device<ModbusDevice, ModbusAddress>;
 const REFRESH = 100;
 
 /**
- * Serves each device under its unit id. Registers without a point answer exception 02, other unit ids exception 0B; what is written stays.
- * @throws TidegateError CONFIG_CONFLICT when two devices have the same unit id, LINK_DOWN when the port is taken
+ * Serves each device under its unit id. Registers without a point answer exception 02, other unit ids exception 0B (on a serial line
+ * nothing); what is written stays.
+ * @throws TidegateError CONFIG_CONFLICT when two devices have the same unit id, LINK_DOWN when the port is taken, USAGE when
+ *   the serial line is described wrongly
  */
 export function simulate(devices: readonly SimulatedDevice[], options: SimulatorOptions): Promise<Simulator> {
   const units = new Map<number, Unit>();
@@ -27,7 +38,19 @@ export function simulate(devices: readonly SimulatedDevice[], options: Simulator
       });
     units.set(unit, simulateUnit(device));
   }
-  return listen(units, options);
+  const { serial } = options;
+  return serial ? simulateLine(units, serial) : listen(units, options);
+}
+
+async function simulateLine(
+  units: ReadonlyMap<number, Unit>,
+  { path, ...line }: NonNullable<SimulatorOptions['serial']>,
+): Promise<Simulator> {
+  const checked = connectionSchema.safeParse({ serial: path, ...line });
+  const settings = checked.success ? serialOf(checked.data) : undefined;
+  if (!settings) throw new TidegateError('USAGE', checked.error?.issues[0]?.message ?? 'no serial line');
+  const { close } = await listenOnSerial(units, settings);
+  return { host: path, port: 0, close };
 }
 
 interface MovingPoint {

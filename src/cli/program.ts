@@ -99,12 +99,16 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./watch.js')).watch));
 
-  add(program, 'simulate <what>', 'serve a profile, or all devices of a gateway.yaml, on Modbus TCP', [
+  add(program, 'simulate <what>', 'serve a profile, or all devices of a gateway.yaml, over their own protocol', [
     'tidegate simulate eastron/sdm630',
+    'tidegate simulate eastron/sdm630 --serial /dev/ttyUSB1 --baud 9600',
     'tidegate simulate gateway.yaml --host 0.0.0.0 --port 1502',
   ])
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0 takes a free one', parsePort, 5020)
+    .option('--serial <path>', 'answer on a serial port instead')
+    .option('--baud <number>', 'bits per second of the serial port', Number)
+    .option('--parity <parity>', 'parity of the serial port: none, even or odd')
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./simulate.js')).simulate));
 

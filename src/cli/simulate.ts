@@ -18,15 +18,31 @@ interface Wire {
   readonly devices: readonly Device[];
 }
 
+/** What the command line says. */
+export interface SimulateOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly serial?: string;
+  readonly baud?: number;
+  readonly parity?: string;
+  readonly json?: boolean;
+}
+
 /** Serves a profile, or the devices of a `gateway.yaml`, until it is told to stop. Gives the exit code. */
-export async function simulate(what: string, options: SimulatorOptions & { json?: boolean }): Promise<number> {
+export async function simulate(what: string, options: SimulateOptions): Promise<number> {
+  const { host, serial: path, baud, parity } = options;
+  const serial = path === undefined ? undefined : { path, ...(baud && { baud }), ...(parity && { parity }) };
   const signal = untilSignal();
   const wires = /\.ya?ml$/.test(what) ? await wiresOf(what) : [await wireFor(what)];
+  if (serial && wires.length > 1)
+    throw new TidegateError('USAGE', `${what} has ${wires.length} connections, a serial line carries one`, {
+      hint: 'Simulate a profile, or a file with one connection.',
+    });
   const simulators: Simulator[] = [];
   try {
     for (const [i, wire] of wires.entries()) {
       const port = options.port === 0 ? 0 : options.port + i;
-      simulators.push(await serve(wire, { host: options.host, port }));
+      simulators.push(await serve(wire, { host, port, ...(serial && { serial }) }));
     }
     process.stdout.write(options.json ? `${toJson(factsOf(wires, simulators))}\n` : textOf(wires, simulators));
     await signal;
@@ -82,7 +98,8 @@ function factsOf(wires: readonly Wire[], simulators: readonly Simulator[]): obje
 function textOf(wires: readonly Wire[], simulators: readonly Simulator[]): string {
   const rows = wires.flatMap(({ driver, devices }, i) => {
     const { host = '', port = 0 } = simulators[i] ?? {};
-    const where = `${driver.title} ${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const place = host.includes(':') ? `[${host}]` : host;
+    const where = `${driver.title} ${port === 0 ? place : `${place}:${port}`}`;
     return devices.map(({ id, profile, settings, points }) => [
       where,
       id,

@@ -20,6 +20,7 @@ export interface Wires {
 /** Finds each connection's driver and checks its settings. */
 export async function buildWires(read: ReadConfig, available: Drivers, problems: TidegateError[]): Promise<Wires> {
   const wires: Wires = { drivers: new Map(), settings: new Map() };
+  const claimed = new Map<string, string>();
   for (const [id, { driver: name, ...settings }] of Object.entries(read.config.connections)) {
     const at = ['connections', id];
     const load = available[name];
@@ -32,7 +33,17 @@ export async function buildWires(read: ReadConfig, available: Drivers, problems:
     wires.drivers.set(id, driver);
     const known = Object.keys(connectionSchema.shape);
     const checked = check(driver.connection, read.source, settings, at, problems, { known });
-    if (checked !== undefined) wires.settings.set(id, checked);
+    if (checked === undefined) continue;
+    wires.settings.set(id, checked);
+    const claim = driver.claims?.(checked);
+    if (claim === undefined) continue;
+    const other = claimed.get(claim);
+    if (other !== undefined) {
+      const hint = 'put all devices of one wire on one connection';
+      const message = `${claim} belongs to the connection "${other}" already`;
+      problems.push(read.source.problem('CONFIG_CONFLICT', at, message, { hint, key: true }));
+    }
+    claimed.set(claim, id);
   }
   return wires;
 }

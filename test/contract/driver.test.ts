@@ -4,7 +4,17 @@ import { modbus } from '../../drivers/modbus/index.js';
 import type { ModbusAddress } from '../../drivers/modbus/schema.js';
 import type { Driver } from '../../src/driver.js';
 import type { Device, Point, Value } from '../../src/model.js';
-import { bitAt, frame, refusing, startModbusPeer, truthful, wordAt } from '../support/modbus-peer.js';
+import { startLinePeer } from '../support/line-peer.js';
+import {
+  type Answer,
+  type Asked,
+  bitAt,
+  frame,
+  refusing,
+  startModbusPeer,
+  truthful,
+  wordAt,
+} from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
 import { type DriverBench, driverContract } from './driver.js';
 
@@ -20,11 +30,11 @@ const POINTS: Point<ModbusAddress>[] = [
 ];
 const SPOILT = 2;
 
-async function barePeer(): Promise<DriverBench> {
+async function barePeer(form: 'tcp' | 'rtu' | 'ascii'): Promise<DriverBench> {
   const written = new Map<number, number>();
   let spoilt = false;
   let silent = false;
-  const peer = await startModbusPeer((asked) => {
+  const answer = (asked: Asked): Answer => {
     const { id, unit, code, address, count } = asked;
     if (silent || unit !== 1) return undefined;
     if (code === 6) written.set(address, count);
@@ -33,12 +43,17 @@ async function barePeer(): Promise<DriverBench> {
       return frame(id, unit, [3, 2, word >> 8, word & 0xff]);
     }
     return code === 3 && spoilt && address <= 5 && address + count > 5 ? refusing(asked, 2) : truthful(asked);
-  });
+  };
+  const peer = form === 'tcp' ? await startModbusPeer(answer) : await startLinePeer(form, answer);
   const wide = (address: number): bigint =>
     [0, 1, 2, 3].reduce((sum, at) => sum * 65_536n + BigInt(wordAt(address + at)), 0n);
   return {
     driver: modbus as Driver,
-    connection: { tcp: `127.0.0.1:${peer.port}`, timeout: '100ms', in_flight: 2 },
+    connection: {
+      tcp: `127.0.0.1:${peer.port}`,
+      timeout: '100ms',
+      ...(form === 'tcp' ? { in_flight: 2 } : { framing: form }),
+    },
     device: deviceOf(POINTS),
     dead: deviceOf(POINTS, { unit: 9 }, 'dead'),
     writable: { point: POINTS[7] as Point, raws: [7, 65_535] },
@@ -59,9 +74,7 @@ async function barePeer(): Promise<DriverBench> {
     silence: () => {
       silent = true;
     },
-    cut: () => {
-      for (const socket of peer.sockets) socket.destroy();
-    },
+    cut: peer.cut,
     close: peer.close,
   };
 }
@@ -152,5 +165,6 @@ async function startRelay(to: number): Promise<Relay> {
   };
 }
 
-driverContract('modbus, bare socket', barePeer);
+for (const form of ['tcp', 'rtu', 'ascii'] as const)
+  driverContract(`modbus, ${form}, bare socket`, () => barePeer(form));
 driverContract('modbus, simulator', simulated);

@@ -45,12 +45,13 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   'modbus-serial': ['drivers/modbus'],
   mqtt: ['delivery'],
   pino: ['ops'],
+  serialport: ['drivers/modbus'],
   yaml: ['config'],
   zod: ['config', 'profiles', 'routing', 'units', 'drivers/modbus'],
 };
 
 /** Libraries that cost memory and start-up time, so that only what needs them loads them … */
-export const STACKS = ['@marcbachmann/cel-js', 'aedes', 'better-sqlite3', 'modbus-serial', 'mqtt'];
+export const STACKS = ['@marcbachmann/cel-js', 'aedes', 'better-sqlite3', 'modbus-serial', 'mqtt', 'serialport'];
 /** … and the files that must load without any of them: the command line, the gateway before it knows its site, and the drivers' names. */
 export const LIGHT = [
   'src/main.ts',

@@ -1,17 +1,18 @@
 #!/usr/bin/python3
-"""A Modbus TCP server on pymodbus: a peer that shares no code with Tidegate.
+"""A Modbus server on pymodbus, over TCP or on a serial line: a peer that shares no code with Tidegate.
 
 Reads one JSON object from its first line of standard input, unit id -> table -> first address -> words or bits:
 {"1": {"holding": {"100": [17254, 32768]}, "coil": {"0": [true, false]}}}. What is not named answers exception 02;
-units not named do not answer at all. Prints the port it listens on. Each further line sets values in the same form.
-Ends when its input ends.
+units not named do not answer at all. Prints the port it listens on, or "serial" when its argument is the path of a serial
+port (with "ascii" behind it in ASCII, else in RTU). Each further line sets values in the same form. Ends when its input ends.
 """
 import asyncio
 import json
 import sys
 
 from pymodbus.datastore import ModbusServerContext, ModbusSlaveContext, ModbusSparseDataBlock
-from pymodbus.server.async_io import ModbusTcpServer
+from pymodbus.server.async_io import ModbusSerialServer, ModbusTcpServer
+from pymodbus.transaction import ModbusAsciiFramer, ModbusRtuFramer
 
 TABLES = {"discrete": ("d", 2), "coil": ("c", 1), "input": ("i", 4), "holding": ("h", 3)}
 
@@ -41,10 +42,20 @@ async def main():
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     slaves = {int(unit): slave(tables) for unit, tables in json.loads(await lines.readline()).items()}
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    context = ModbusServerContext(slaves=slaves, single=False)
+    place = sys.argv[1] if len(sys.argv) > 1 else "0"
+    if place.startswith("/"):
+        framer = ModbusAsciiFramer if sys.argv[2:] == ["ascii"] else ModbusRtuFramer
+        server = ModbusSerialServer(context, framer, port=place, baudrate=9600, ignore_missing_slaves=True)
+        await server.start()
+        serving = asyncio.ensure_future(server.serve_forever())
+        print("serial", flush=True)
+        await follow(lines, slaves)
+        serving.cancel()
+        return
     server = ModbusTcpServer(
-        ModbusServerContext(slaves=slaves, single=False),
-        address=("127.0.0.1", port),
+        context,
+        address=("127.0.0.1", int(place)),
         allow_reuse_address=True,
         ignore_missing_slaves=True,
     )

@@ -20,6 +20,19 @@ export interface ModbusServer {
   stop(): Promise<void>;
 }
 
+/** Starts the server on a serial port, at 9600 baud; resolves when it listens. */
+export async function startSerialServer(
+  registers: Registers,
+  path: string,
+  framing: 'rtu' | 'ascii',
+): Promise<Omit<ModbusServer, 'port'>> {
+  const program = start(PYTHON, [SCRIPT, path, framing]);
+  const set = (values: Registers): void => void program.process.stdin.write(`${JSON.stringify(values)}\n`);
+  set(registers);
+  await program.line((text) => text === 'serial');
+  return { set, stop: async () => void (await program.stop()) };
+}
+
 /** Starts the server on a free port, or on `port`; resolves when it listens. */
 export async function startModbusServer(registers: Registers, port = 0): Promise<ModbusServer> {
   const program = start(PYTHON, [SCRIPT, String(port)]);

@@ -22,6 +22,8 @@ export interface ModbusPeer {
   readonly sockets: Set<Socket>;
   /** May be replaced at any time. */
   answer: (asked: Asked) => Answer;
+  /** Ends every connection. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -100,8 +102,11 @@ export async function startModbusPeer(answer: (asked: Asked) => Answer = truthfu
     asked,
     sockets,
     answer,
-    close: () => {
+    cut: () => {
       for (const socket of sockets) socket.destroy();
+    },
+    close: () => {
+      peer.cut();
       return new Promise((resolve) => {
         server.close(() => resolve());
       });

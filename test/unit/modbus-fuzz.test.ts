@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { DATA_AT, Failure, readRequest } from '../../drivers/modbus/frame.js';
 import { modbus } from '../../drivers/modbus/index.js';
-import { openWire, type Wire } from '../../drivers/modbus/wire.js';
+import { openTcpWire } from '../../drivers/modbus/tcp-wire.js';
+import type { Wire } from '../../drivers/modbus/wire.js';
 import { isKind } from '../../src/errors.js';
 import { type Asked, bitAt, frame, refusing, startModbusPeer, truthful, wordAt } from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
@@ -88,7 +89,7 @@ const TABLES = ['coil', 'discrete', 'input', 'holding'] as const;
 async function run(seed: number, rounds: number, inFlight: number, faults: Fault[]): Promise<Record<string, number>> {
   const random = seeded(seed);
   const peer = await startModbusPeer((asked) => (faults[upTo(random, faults.length - 1)] as Fault)(asked, random));
-  const open = (): Promise<Wire> => openWire({ host: '127.0.0.1', port: peer.port, timeout: 4, inFlight, pause: 0 });
+  const open = (): Promise<Wire> => openTcpWire({ host: '127.0.0.1', port: peer.port, timeout: 4, inFlight, pause: 0 });
   let wire = await open();
   const seen = { good: 0, failed: 0, lost: 0 };
   for (let round = 0; round < rounds; round += inFlight) {

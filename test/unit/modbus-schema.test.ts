@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { modbus } from '../../drivers/modbus/index.js';
-import { limitsOf } from '../../drivers/modbus/schema.js';
+import { limitsOf, serialOf } from '../../drivers/modbus/schema.js';
 import { pointOf } from '../support/modbus-points.js';
 
 const messages = (schema: typeof modbus.connection, value: unknown): string[] =>
@@ -35,6 +35,34 @@ describe('a connection', () => {
     expect(messages(modbus.connection, { tcp: 'plc', forbidden: [[5, 3]] })).toEqual([
       'forbidden.0: write [first, last], the lower address first',
     ]);
+  });
+
+  test('is one wire, with the keys of that wire', () => {
+    expect(messages(modbus.connection, {})).toEqual([': where the devices are is missing']);
+    expect(messages(modbus.connection, { tcp: 'plc', serial: '/dev/ttyUSB0' })).toEqual([
+      'serial: a connection is one wire: tcp or serial, not both',
+    ]);
+    expect(messages(modbus.connection, { tcp: 'plc', baud: 9600 })).toEqual(['baud: only a serial line has baud']);
+    expect(messages(modbus.connection, { serial: '/dev/ttyUSB0', framing: 'tcp' })).toEqual([
+      'framing: a serial line takes rtu or ascii',
+    ]);
+    expect(messages(modbus.connection, { tcp: 'plc', framing: 'rtu', in_flight: 2 })).toEqual([
+      'in_flight: rtu takes one request at a time',
+    ]);
+    expect(messages(modbus.connection, { udp: 'plc', in_flight: 2 })).toEqual([
+      'in_flight: over UDP one request goes at a time',
+    ]);
+    expect(messages(modbus.connection, { serial: 'ttyUSB0' })).toEqual([
+      'serial: write the path of a port, such as /dev/serial/by-id/… or /dev/ttyUSB0',
+    ]);
+  });
+
+  test('a serial line rests 3.5 characters between frames, and above 19,200 baud 1.75 ms', () => {
+    const line = (more: object) => serialOf(modbus.connection.parse({ serial: '/dev/ttyUSB0', ...more }));
+    expect(line({})).toMatchObject({ baud: 9_600, dataBits: 8, byteTime: 10_000 / 9_600, silence: 35_000 / 9_600 });
+    expect(line({ parity: 'even', stop_bits: 2 })?.byteTime).toBe(12_000 / 9_600);
+    expect(line({ framing: 'ascii' })).toMatchObject({ dataBits: 7 });
+    expect(line({ baud: 38_400 })?.silence).toBe(1.75);
   });
 
   test("gives way to a device's own limits", () => {

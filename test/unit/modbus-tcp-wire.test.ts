@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { DATA_AT, Failure, readRequest } from '../../drivers/modbus/frame.js';
-import { openWire, type Reply, type Wire, type WireOptions } from '../../drivers/modbus/wire.js';
+import { openTcpWire, type TcpOptions } from '../../drivers/modbus/tcp-wire.js';
+import type { Reply, Wire } from '../../drivers/modbus/wire.js';
 import {
   type Answer,
   type Asked,
@@ -23,10 +24,17 @@ afterEach(async () => {
 
 async function setUp(
   answer?: (asked: Asked) => Answer,
-  options: Partial<WireOptions> = {},
+  options: Partial<TcpOptions> = {},
 ): Promise<{ peer: ModbusPeer; wire: Wire }> {
   const peer = await startModbusPeer(answer);
-  const wire = await openWire({ host: '127.0.0.1', port: peer.port, timeout: 500, inFlight: 1, pause: 0, ...options });
+  const wire = await openTcpWire({
+    host: '127.0.0.1',
+    port: peer.port,
+    timeout: 500,
+    inFlight: 1,
+    pause: 0,
+    ...options,
+  });
   closing.push(peer.close, () => wire.close());
   return { peer, wire };
 }
@@ -104,7 +112,7 @@ describe('the end of a connection', () => {
     const server = createServer({ allowHalfOpen: true }, (socket) => socket.on('error', () => {}).pause());
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as { port: number };
-    const wire = await openWire({ host: '127.0.0.1', port, timeout: 60_000, inFlight: 1, pause: 0 });
+    const wire = await openTcpWire({ host: '127.0.0.1', port, timeout: 60_000, inFlight: 1, pause: 0 });
     const pending = [1, 2].map((address) => expect(ask(wire, address)).rejects.toMatchObject(lost('closed')));
     await wire.close();
     await Promise.all(pending);
@@ -116,10 +124,10 @@ describe('the end of a connection', () => {
     const peer = await startModbusPeer();
     await peer.close();
     await expect(
-      openWire({ host: '127.0.0.1', port: peer.port, timeout: 100, inFlight: 1, pause: 0 }),
+      openTcpWire({ host: '127.0.0.1', port: peer.port, timeout: 100, inFlight: 1, pause: 0 }),
     ).rejects.toMatchObject(lost(`cannot connect to 127.0.0.1:${peer.port}`));
     await expect(
-      openWire({ host: 'localhost', port: peer.port, timeout: 100, inFlight: 1, pause: 0 }),
+      openTcpWire({ host: 'localhost', port: peer.port, timeout: 100, inFlight: 1, pause: 0 }),
     ).rejects.toMatchObject(lost('ECONNREFUSED'));
   });
 });

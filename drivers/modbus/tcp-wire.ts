@@ -1,0 +1,235 @@
+/**
+ * One TCP connection, by modbus-serial's TcpPort, and everything that TcpPort leaves open: time limits, an end for every request, replies that
+ * are late, foreign, cut short or garbage. The only file that touches modbus-serial.
+ */
+import type { Socket } from 'node:net';
+import type TcpPort from 'modbus-serial/ports/tcpport.js';
+import { messageOf, TidegateError } from '../../src/errors.js';
+import { dial } from './dial.js';
+import { isWellFormed, judge, TIMEOUT } from './frame.js';
+import type { Reply, Wire } from './wire.js';
+
+/** Where to connect, and how long to wait. */
+export interface TcpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Milliseconds to wait for one reply. */
+  readonly timeout: number;
+  /** Requests on the wire at once; the others wait here. */
+  readonly inFlight: number;
+  /** Milliseconds between a reply and the next request. */
+  readonly pause: number;
+  /** Told of replies that nobody waits for. */
+  stray?(what: string): void;
+}
+
+interface Exchange {
+  readonly request: Buffer;
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: TidegateError) => void;
+  timer: NodeJS.Timeout | undefined;
+  /** False once given up, answered or never sent. */
+  waiting: boolean;
+}
+
+/** So long a transaction id is not used again after its request was given up: its reply may still come. */
+const QUARANTINE = 60_000;
+/** After so many requests in a row without a reply the connection itself is suspect. */
+const MOST_SILENT = 3;
+const HEADER_LENGTH = 6;
+const LEAST_LENGTH = 3;
+const MOST_LENGTH = 254;
+
+/**
+ * Connects.
+ * @throws TidegateError LINK_DOWN when the other side cannot be reached in time
+ */
+export async function openTcpWire(options: TcpOptions): Promise<Wire> {
+  const { default: Port } = await import('modbus-serial/ports/tcpport.js');
+  const socket = await dial(options);
+  return new TcpWire(socket, new Port({ socket }), options);
+}
+
+/** Sends requests, and settles each of them: with its own reply, with a failure, or by rejecting when the connection is gone. */
+class TcpWire implements Wire {
+  readonly #socket: Socket;
+  readonly #port: TcpPort;
+  readonly #options: TcpOptions;
+  readonly #queue: Exchange[] = [];
+  /** By transaction id; exchanges that were given up stay, so that a late reply is known for what it is. */
+  readonly #exchanges = new Map<number, Exchange>();
+  readonly #quarantine: { id: number; until: number }[] = [];
+  /** Replies of the chunk that is being taken apart: exchange, frame, exchange, frame, … */
+  readonly #arrived: (Exchange | Buffer)[] = [];
+  readonly #heard = new Set<number>();
+  #inFlight = 0;
+  #lastId = 0;
+  #silent = 0;
+  #resumeAt = 0;
+  #pausing: NodeJS.Timeout | undefined;
+  #broken: TidegateError | undefined;
+
+  constructor(socket: Socket, port: TcpPort, options: TcpOptions) {
+    this.#socket = socket;
+    this.#port = port;
+    this.#options = options;
+    port.on('data', (frame: Buffer) => this.#take(frame));
+    // TcpPort's own listener stands before this one, so here the chunk has been taken apart and only an incomplete frame is left.
+    socket.on('data', () => this.#settle());
+    socket.on('error', (error) => this.#break(messageOf(error)));
+    socket.on('close', () => this.#break('closed by the other side'));
+    if (socket.destroyed) this.#break('closed by the other side');
+  }
+
+  request(request: Buffer): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken) return reject(this.#broken);
+      this.#queue.push({ request, resolve, reject, timer: undefined, waiting: false });
+      this.#pump();
+    });
+  }
+
+  /** Rejects all that is pending and closes the socket, within half a second whatever the other side does. */
+  close(): Promise<void> {
+    this.#break('closed');
+    if (this.#socket.closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, 500);
+      this.#socket.once('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #pump(): void {
+    while (this.#inFlight < this.#options.inFlight && this.#queue.length > 0 && !this.#broken) {
+      if (this.#options.pause > 0 && this.#mustPause()) return;
+      this.#send(this.#queue.shift() as Exchange);
+    }
+  }
+
+  #mustPause(): boolean {
+    const left = this.#resumeAt - performance.now();
+    if (left <= 0) return false;
+    this.#pausing ??= setTimeout(() => {
+      this.#pausing = undefined;
+      this.#resumeAt = 0;
+      this.#pump();
+    }, left);
+    return true;
+  }
+
+  #send(exchange: Exchange): void {
+    const id = this.#freeId();
+    this.#inFlight += 1;
+    this.#exchanges.set(id, exchange);
+    exchange.waiting = true;
+    // One turn more, so that a stall of this process is not taken for silence of the other: the reply may wait in the socket.
+    const giveUp = (): void => this.#giveUp(id, exchange);
+    exchange.timer = setTimeout(() => setImmediate(giveUp), this.#options.timeout);
+    this.#port._transactionIdWrite = id;
+    this.#port.write(exchange.request);
+  }
+
+  /** TcpPort by itself wraps at 256 ids; all 65,536 are used, and none that may still be answered. */
+  #freeId(): number {
+    if (this.#quarantine.length > 0) {
+      const now = performance.now();
+      while (this.#quarantine[0] && this.#quarantine[0].until <= now)
+        this.#exchanges.delete((this.#quarantine.shift() as { id: number }).id);
+    }
+    do this.#lastId = (this.#lastId + 1) & 0xffff;
+    while (this.#exchanges.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  /** One complete frame, as TcpPort cuts the stream. Nothing is handed out before the rest of the chunk was looked at. */
+  #take(frame: Buffer): void {
+    if (this.#broken) return;
+    const header = this.#port._clientRcvData;
+    if (!isHeader(header) || !isWellFormed(frame)) {
+      this.#break('garbage instead of a Modbus reply');
+      return;
+    }
+    const id = header.readUInt16BE(0);
+    const exchange = this.#exchanges.get(id);
+    if (!exchange?.waiting) {
+      if (exchange) this.#silent = 0;
+      this.#options.stray?.(`${exchange ? 'late' : 'unasked'} reply of unit ${frame[0]}, transaction ${id}, dropped`);
+      return;
+    }
+    this.#exchanges.delete(id);
+    clearTimeout(exchange.timer);
+    exchange.waiting = false;
+    this.#arrived.push(exchange, frame);
+  }
+
+  /** The chunk has been taken apart: if what is left could begin a frame, hand out its replies. */
+  #settle(): void {
+    const rest = this.#port._clientRcvData;
+    if (rest.length >= HEADER_LENGTH && !isHeader(rest)) this.#break('garbage instead of a Modbus reply');
+    if (this.#broken || this.#arrived.length === 0) return;
+    this.#silent = 0;
+    for (let index = 0; index < this.#arrived.length; index += 2) {
+      const exchange = this.#arrived[index] as Exchange;
+      const frame = this.#arrived[index + 1] as Buffer;
+      this.#inFlight -= 1;
+      const failure = judge(exchange.request, frame);
+      if (!failure?.silent) this.#heard.add(exchange.request[0] as number);
+      exchange.resolve(failure ?? frame);
+    }
+    this.#arrived.length = 0;
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#options.pause > 0) this.#resumeAt = performance.now() + this.#options.pause;
+    this.#pump();
+  }
+
+  #giveUp(id: number, exchange: Exchange): void {
+    if (!exchange.waiting || this.#broken) return;
+    exchange.waiting = false;
+    this.#inFlight -= 1;
+    this.#quarantine.push({ id, until: performance.now() + QUARANTINE });
+    const unit = exchange.request[0] as number;
+    // A unit that never answered says nothing about the connection, as long as others do answer.
+    if (this.#heard.size === 0 || this.#heard.has(unit)) this.#silent += 1;
+    exchange.resolve(TIMEOUT);
+    if (this.#isCutShort(id)) this.#break('a reply stopped halfway');
+    else if (this.#silent >= MOST_SILENT) this.#break(`${MOST_SILENT} requests in a row without a reply`);
+    else this.#next();
+  }
+
+  /** True when an incomplete frame is left that belongs to no request still waited for: it would swallow the next reply. */
+  #isCutShort(id: number): boolean {
+    const rest = this.#port._clientRcvData;
+    if (rest.length < 2) return rest.length > 0;
+    const owner = rest.readUInt16BE(0);
+    return owner === id || !this.#exchanges.get(owner)?.waiting;
+  }
+
+  #break(why: string): void {
+    if (this.#broken) return;
+    const { host, port } = this.#options;
+    const error = new TidegateError('LINK_DOWN', `connection to ${host}:${port} lost: ${why}`);
+    this.#broken = error;
+    clearTimeout(this.#pausing);
+    this.#socket.destroy();
+    const pending = [...this.#exchanges.values(), ...this.#queue, ...this.#arrived.filter((item) => 'request' in item)];
+    this.#exchanges.clear();
+    this.#queue.length = 0;
+    this.#arrived.length = 0;
+    for (const exchange of pending) {
+      clearTimeout(exchange.timer);
+      exchange.reject(error);
+    }
+  }
+}
+
+/** Protocol id 0 and a length that a Modbus frame can have (Modbus Messaging on TCP/IP Implementation Guide V1.0b §3.1.3). */
+function isHeader(bytes: Buffer): boolean {
+  const length = bytes.readUInt16BE(4);
+  return bytes.readUInt16BE(2) === 0 && length >= LEAST_LENGTH && length <= MOST_LENGTH;
+}
