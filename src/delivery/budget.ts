@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import type { GapCause } from '../model.js';
-import { type Corrections, correctStored, FRAMES } from './correction.js';
+import { type Corrections, correctStored } from './correction.js';
 import {
   bytesInUse,
   deleteRow,
@@ -59,11 +59,12 @@ export interface Removed {
   readonly readings: number;
 }
 
-/** A row on its way into a gap, which it may be already. */
+/** A gap, or a segment that is gone and becomes one. */
 interface Piece {
   readonly id: number;
   readonly head: SegmentHead;
-  readonly gap: boolean;
+  readonly cause: GapCause;
+  readonly gone: boolean;
 }
 
 /** Keeps one file within its limits. */
@@ -85,9 +86,9 @@ export class Budget {
 
   /** Removes what was written before a time (milliseconds since 1970). What was written nobody knows when is older than what follows it. */
   expire(removable: Removable, before: number): Removed[] {
-    const isOld = (head: SegmentHead, newer: readonly SegmentHead[]): boolean => {
-      const kept = head.kept ?? newer.find((next) => next.kept !== null)?.kept ?? Number.POSITIVE_INFINITY;
-      return kept < before;
+    const isOld = (heads: readonly SegmentHead[], place: number): boolean => {
+      const { kept } = heads.find((head, i) => i >= place && head.kept !== null) ?? {};
+      return typeof kept === 'number' && kept < before;
     };
     return STREAMS.flatMap((stream) => this.#removeOldest(stream, removable, 'expired', isOld) ?? []);
   }
@@ -184,7 +185,7 @@ export class Budget {
     stream: StreamName,
     removable: Removable,
     cause: GapCause,
-    more: (head: SegmentHead, newer: readonly SegmentHead[]) => boolean,
+    more: (heads: readonly SegmentHead[], place: number) => boolean,
   ): Removed | undefined {
     const { after, upTo, settled } = removable[stream];
     const rows = this.#db
@@ -194,45 +195,53 @@ export class Budget {
       .all(after, upTo);
     const heads = rows.map((row) => headOf(row, this.#corrections));
     const gone = { stream, cause, events: 0, readings: 0 };
-    /** What is gone, and the gaps of the same cause right before or in between. */
+    /** What is gone, and the gaps right before and in between. */
     let run: Piece[] = [];
     let found = false;
     for (const [i, { id, gap }] of rows.entries()) {
       const head = heads[i] as SegmentHead;
       if (gap !== null) {
-        if (gap === cause) run.push({ id, head, gap: true });
+        run.push({ id, head, cause: gap, gone: false });
       } else if (settled.includes(id)) {
         if (found) break;
         run = [];
       } else {
-        if (!more(head, heads.slice(i + 1))) break;
+        if (!more(heads, i)) break;
         found = true;
-        run.push({ id, head: { ...head, device: takeRow(this.#db, stream, id) }, gap: false });
+        run.push({ id, head: { ...head, device: takeRow(this.#db, stream, id) }, cause, gone: true });
         gone.events += head.events;
         gone.readings += head.readings;
       }
     }
     if (!found) return undefined;
-    for (const frame of FRAMES)
-      this.#leaveGap(
-        stream,
-        cause,
-        run.filter(({ head }) => this.#corrections.frameOf(head) === frame),
-      );
+    this.#leaveGaps(stream, run);
     return gone;
   }
 
-  /** Joins what is gone, and gaps, into one gap: between two segments stands at most one of each cause and frame. */
-  #leaveGap(stream: StreamName, cause: GapCause, run: readonly Piece[]): void {
-    const last = run.at(-1);
-    if (!last || run.every(({ gap }) => gap)) return;
+  /**
+   * Joins what is gone, and gaps: between two segments stands at most one of each cause and frame. So gaps stay few, whatever an outage
+   * brings, and give the room back that they take.
+   */
+  #leaveGaps(stream: StreamName, run: readonly Piece[]): void {
+    const kinds = new Map<string, Piece[]>();
+    for (const piece of run) {
+      const kind = `${piece.cause} ${this.#corrections.frameOf(piece.head)}`;
+      const alike = kinds.get(kind);
+      if (alike) alike.push(piece);
+      else kinds.set(kind, [piece]);
+    }
+    for (const alike of kinds.values()) if (alike.length > 1 || alike[0]?.gone) this.#leaveGap(stream, alike);
+  }
+
+  #leaveGap(stream: StreamName, run: readonly Piece[]): void {
+    const last = run.at(-1) as Piece;
     const head = run
       .map((piece) => this.#corrections.countedAs(piece.head, last.head.epoch))
       .reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
     // Nobody knows how many, when that is so of one part.
     const events = run.every((piece) => piece.head.events > 0) ? head.events : 0;
-    for (const { id, gap } of run) if (gap) deleteRow(this.#db, stream, id);
-    insertRow(this.#db, stream, last.id, { ...head, events }, { gap: cause });
+    for (const { id, gone } of run) if (!gone) deleteRow(this.#db, stream, id);
+    insertRow(this.#db, stream, last.id, { ...head, events }, { gap: last.cause });
   }
 
   #fullestLevel(after: number, upTo: number): number | undefined {

@@ -17,8 +17,7 @@ export interface Start {
 }
 
 /** Times are right; or count by this boot's clock, and may yet be corrected; or nobody will ever know how wrong they are. */
-export const FRAMES = ['right', 'open', 'lost'] as const;
-export type Frame = (typeof FRAMES)[number];
+export type Frame = 'right' | 'open' | 'lost';
 
 /** What is known of the clocks of all starts that left something behind. */
 export class Corrections {

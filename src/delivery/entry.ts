@@ -12,8 +12,8 @@ export interface Segment {
   open: number;
   /** Sequence numbers of those that are. */
   readonly done: number[];
-  /** How those ended. */
-  readonly ends: Partial<Totals>;
+  /** How those ended, as far as the file was not told. */
+  ends: Partial<Totals>;
 }
 
 /** One event in the outbox. */

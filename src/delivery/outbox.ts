@@ -9,6 +9,7 @@ import type { Clock } from '../ops/clock.js';
 import { Corrections, corrected } from './correction.js';
 import { type Account, accountOf, ENDS, type End, endOf, type Totals } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
+import { merged } from './gap.js';
 import { Pace, type PaceOptions } from './pace.js';
 import { Rejections } from './rejections.js';
 import { STREAMS, type StreamName } from './rows.js';
@@ -73,7 +74,8 @@ export class Outbox {
   #retryAt = 0;
   /** False while the clock is known, and the file is not yet told what that says of earlier times. */
   #timeTold = true;
-  #rejection: { count: number; from: number; to: number; clock: Event['clock'] } | undefined;
+  /** What was refused since the last tick. */
+  readonly #refused: Partial<Record<StreamName, GapEvent>> = {};
   #options: OutboxOptions;
 
   constructor(options: OutboxOptions) {
@@ -97,7 +99,7 @@ export class Outbox {
     this.bytesOnDisk = file.bytes;
     this.room = file.room;
     this.#forgetClock = clock.onKnown(() => {
-      this.#reportRejections();
+      this.#tellRefused();
       corrections.learn(clock.base);
       for (const name of STREAMS) this.#streams[name].correct();
       this.#timeTold = false;
@@ -190,10 +192,9 @@ export class Outbox {
     if (event.kind === 'gap') return;
     this.counters.rejected++;
     this.#totals[event.lane].rejected++;
-    const { at, clock } = event;
-    if (this.#rejection?.clock !== clock) this.#reportRejections();
-    const { count, from, to } = this.#rejection ?? { count: 0, from: at, to: at };
-    this.#rejection = { count: count + 1, from: Math.min(from, at), to: Math.max(to, at), clock };
+    const { lane, clock } = event;
+    if (this.#refused[lane]?.clock !== clock) this.#tellRefused();
+    this.#refused[lane] = merged(this.#refused[lane], event, this.#options.gapTopic, 'rejected');
   }
 
   /** The upstream asks to try again later. */
@@ -235,6 +236,7 @@ export class Outbox {
   async close(): Promise<void> {
     clearInterval(this.#ticker);
     this.#forgetClock();
+    this.#tellRefused();
     this.rewind();
     await this.#flush();
     try {
@@ -250,7 +252,7 @@ export class Outbox {
   #tick(): void {
     const { config } = this.#options;
     const now = performance.now();
-    this.#reportRejections();
+    this.#tellRefused();
     // What the pace held back may go now.
     this.#options.ready();
     for (const name of STREAMS) {
@@ -368,23 +370,13 @@ export class Outbox {
     this.#options.log.warn({ stream, events, cause: end }, 'events were removed; a gap tells the upstream');
   }
 
-  #reportRejections(): void {
-    if (!this.#rejection) return;
-    const { from, to, count, clock } = this.#rejection;
-    this.#rejection = undefined;
-    const gap: GapEvent = {
-      kind: 'gap',
-      device: '',
-      at: to,
-      lane: 'live',
-      topic: this.#options.gapTopic,
-      cause: 'rejected',
-      count,
-      from,
-      to,
-      ...(clock && { clock }),
-    };
-    this.#take(gap);
+  /** One gap for each lane follows what was refused there. */
+  #tellRefused(): void {
+    for (const lane of STREAMS) {
+      const gap = this.#refused[lane];
+      delete this.#refused[lane];
+      if (gap) this.#take(gap);
+    }
   }
 
   #failed(error: Error): void {

@@ -6,10 +6,11 @@ import { inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import { Corrections, corrected } from './correction.js';
+import { gapOf } from './gap.js';
 import type { Told } from './json-payload.js';
 import { hasRejected, type RejectedRow } from './rejected-table.js';
 import { headOf, type Row, type StreamName } from './rows.js';
-import { decodeSegment, gapOf } from './segment.js';
+import { decodeSegment } from './segment.js';
 import { readStarts } from './starts.js';
 
 /** What is kept of an upstream: what waits, by lane (the backlog is part of `live`), and what the upstream refused for good. */

@@ -11,7 +11,7 @@ const FORMAT = 2;
 export type StreamName = Event['lane'];
 export const STREAMS: readonly StreamName[] = ['alarm', 'live'];
 
-/** What a segment holds, beside its text. Times are milliseconds since 1970. */
+/** What a segment holds, beside its text; or what was removed, for a gap: 0 events are a number that nobody knows. Times are milliseconds since 1970. */
 export interface SegmentHead {
   readonly epoch: number;
   readonly firstSeq: number;
@@ -97,13 +97,20 @@ export function joinedHead(a: SegmentHead | undefined, b: SegmentHead): SegmentH
   };
 }
 
+/** What a row holds, beside its head: the body of a segment, thinned out to a level; or why there is a gap. */
+export interface Content {
+  readonly level?: number;
+  readonly gap?: GapCause;
+  readonly body?: Buffer;
+}
+
 /** Writes one row. */
 export function insertRow(
   db: Database.Database,
   stream: StreamName,
   id: number,
   head: SegmentHead,
-  content: { readonly level?: number; readonly gap?: GapCause; readonly body?: Buffer },
+  content: Content,
 ): void {
   const { level = 0, gap = null, body = null } = content;
   const columns = 'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, body, device';

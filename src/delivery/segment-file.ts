@@ -16,6 +16,7 @@ import { addRejected, countRejected, type Kept, type Rejected, shrinkRejected } 
 import {
   bringUpToDate,
   bytesInUse,
+  type Content,
   deleteRow,
   type Extent,
   extentOf,
@@ -32,9 +33,11 @@ import { beginStart, learnTime, readStarts } from './starts.js';
 
 const PAGE = 4096;
 
-/** A segment to write. */
+/** A segment to write, or a gap. */
 export interface NewSegment extends SegmentHead {
   readonly stream: StreamName;
+  readonly gap: GapCause | null;
+  /** Empty for a gap. */
   readonly text: string;
 }
 
@@ -144,18 +147,18 @@ export class SegmentFile {
    * @throws the database's own error (SQLITE_FULL, SQLITE_IOERR, …); nothing is written then
    */
   commit({ segments, removable, expireBefore, settled, rejected, learnt }: Commit): Committed {
-    const bodies = segments.map(({ text }) => deflateRawSync(text, { level: 5 }));
+    const contents = segments.map(contentOf);
     const own = this.#own(removable);
     this.#removable = removable;
     const done = this.#write((): Committed => {
       if (learnt) learnTime(this.#db, this.#corrections, learnt);
       const removed = expireBefore === undefined ? [] : this.#budget.expire(own, expireBefore);
-      const needed = bodies.reduce((sum, body) => sum + (Math.ceil(body.length / PAGE) + 2) * PAGE, 0);
+      const needed = contents.reduce((sum, { body }) => sum + (Math.ceil((body?.length ?? 0) / PAGE) + 2) * PAGE, 0);
       const missing = needed - this.#budget.free;
       const forgotten = missing > 0 ? shrinkRejected(this.#db, missing) : 0;
       const room = needed > 0 ? this.#budget.makeRoom(needed, own) : { removed: [], fits: true };
       removed.push(...room.removed);
-      const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, bodies[i] as Buffer)) : undefined;
+      const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, contents[i] as Content)) : undefined;
       this.#ledger.add(settled, removed);
       const kept = this.#reject(rejected);
       return {
@@ -208,11 +211,12 @@ export class SegmentFile {
     });
   }
 
-  /** Replaces a row by what of it is still unsettled, in its place. */
-  rewrite(stream: StreamName, id: number, segment: NewSegment): void {
+  /** Replaces a row by what of it is still unsettled, in its place, and notes how the rest ended. */
+  rewrite(stream: StreamName, id: number, segment: NewSegment, ends: Partial<Totals>): void {
     this.#write(() => {
       deleteRow(this.#db, stream, id);
-      insertRow(this.#db, stream, id, segment, { body: deflateRawSync(segment.text, { level: 5 }) });
+      insertRow(this.#db, stream, id, segment, contentOf(segment));
+      this.#ledger.add({ alarm: {}, live: {}, [stream]: ends }, []);
     });
   }
 
@@ -255,9 +259,9 @@ export class SegmentFile {
     return new Budget(this.#db, this.#path, limits, 2 * logPages(limits.size) * PAGE, this.#corrections);
   }
 
-  #insert(segment: NewSegment, body: Buffer): number {
+  #insert(segment: NewSegment, content: Content): number {
     const id = ++this.#lastId[segment.stream];
-    insertRow(this.#db, segment.stream, id, segment, { body });
+    insertRow(this.#db, segment.stream, id, segment, content);
     return id;
   }
 
@@ -290,6 +294,10 @@ function bound(db: Database.Database, size: number): void {
 /** Pages of the write-ahead log before it is carried into the file. */
 function logPages(size: number): number {
   return Math.min(1000, Math.max(64, Math.floor(size / PAGE / 32)));
+}
+
+function contentOf({ gap, text }: NewSegment): Content {
+  return gap === null ? { body: deflateRawSync(text, { level: 5 }) } : { gap };
 }
 
 function unpack(body: Buffer): string | undefined {

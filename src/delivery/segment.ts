@@ -7,17 +7,9 @@
  * A 64-bit integer is `{"int": "digits"}`, a structure `{"json": "its text"}`. `more` holds what most events lack: `flaws` as
  * `{"index": [quality, reason]}`, `thinned`, `clock`.
  */
-import {
-  type Event,
-  type Flaw,
-  type GapCause,
-  type GapEvent,
-  Structure,
-  type TelemetryEvent,
-  type Value,
-} from '../model.js';
+import { type Event, type Flaw, type GapEvent, Structure, type TelemetryEvent, type Value } from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
-import type { SegmentHead, StreamName } from './rows.js';
+import type { StreamName } from './rows.js';
 import type { NewSegment } from './segment-file.js';
 
 /** Most readings in one segment: the bound on what a crash may repeat, and on what is read back at once. */
@@ -43,9 +35,10 @@ export interface StoredSegment {
   events: (StoredReadings | StoredGap)[];
 }
 
-/** Entries as one segment. `kept` is the steady time of now, null while the clock is not set. */
+/** Entries as one segment; a gap as a row of its own, so that it outlives what it stands beside. `kept` is the steady time of now, null while the clock is not set. */
 export function pack(stream: StreamName, entries: readonly Entry[], kept: number | null): NewSegment {
   const [first, last] = [entries[0] as Entry, entries.at(-1) as Entry];
+  if (entries.length === 1 && first.event.kind === 'gap') return packGap(stream, first, first.event, kept);
   let [readings, from, to] = [0, Number.POSITIVE_INFINITY, 0];
   for (const { event } of entries) {
     if (event.kind !== 'gap') readings += readingsOf(event);
@@ -64,20 +57,28 @@ export function pack(stream: StreamName, entries: readonly Entry[], kept: number
     kept: entries.some(({ event }) => event.clock) ? null : kept,
     device: devices.size === 1 ? first.event.device || null : null,
   };
-  return { stream, ...head, text: encodeSegment(entries) };
+  return { stream, ...head, gap: null, text: encodeSegment(entries) };
 }
 
-/** Cuts entries where a segment would hold too many readings. */
+function packGap(stream: StreamName, { epoch, seq }: Entry, gap: GapEvent, now: number | null): NewSegment {
+  const { cause, count: events = 0, from, to, device, clock } = gap;
+  const head = { epoch, firstSeq: seq, lastSeq: seq, events, readings: 0, from, to, kept: clock ? null : now };
+  return { stream, ...head, device: device || null, gap: cause, text: '' };
+}
+
+/** Cuts entries where a segment would hold too many readings, and around gaps. */
 export function chunked(entries: readonly Entry[]): Entry[][] {
   const chunks: Entry[][] = [];
   let room = 0;
   for (const entry of entries) {
+    const gap = entry.event.kind === 'gap';
     room -= readingsOf(entry.event);
-    if (room < 0 || chunks.length === 0) {
+    if (room < 0 || gap || chunks.length === 0) {
       chunks.push([]);
       room = SEGMENT_READINGS - readingsOf(entry.event);
     }
     chunks.at(-1)?.push(entry);
+    if (gap) room = -1;
   }
   return chunks;
 }
@@ -141,23 +142,6 @@ export function decodeSegment(text: string, lane: Event['lane']): { seq: number;
     };
     return { seq, event };
   });
-}
-
-/** The gap that stands for a row: for all that was removed there. */
-export function gapOf(head: SegmentHead, cause: GapCause, lane: StreamName, topic: string): GapEvent {
-  const { from, to, events, kept, device } = head;
-  const gap: GapEvent = {
-    kind: 'gap',
-    device: device ?? '',
-    at: to,
-    lane,
-    topic,
-    cause,
-    ...(events > 0 && { count: events }),
-    from,
-    to,
-  };
-  return kept === null ? { ...gap, clock: 'unset' } : gap;
 }
 
 /** True for a gap among stored events. */

@@ -48,7 +48,7 @@ function answer({ file: handle, call }: Request): unknown {
     case 'remove':
       return file.remove(call.stream, call.ids, call.ends, call.rejected);
     case 'rewrite':
-      return file.rewrite(call.stream, call.row, call.segment);
+      return file.rewrite(call.stream, call.row, call.segment, call.ends);
     case 'limit':
       return file.limit(call.limits);
     case 'close':

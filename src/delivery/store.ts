@@ -22,7 +22,7 @@ type Call =
   | { op: 'commit'; commit: Commit }
   | { op: 'next'; stream: StreamName; after: number; upTo: number }
   | { op: 'remove'; stream: StreamName; ids: readonly number[]; ends: Partial<Totals>; rejected: readonly Rejected[] }
-  | { op: 'rewrite'; stream: StreamName; row: number; segment: NewSegment }
+  | { op: 'rewrite'; stream: StreamName; row: number; segment: NewSegment; ends: Partial<Totals> }
   | { op: 'limit'; limits: Limits }
   | { op: 'close' }
   | { op: 'ping' };
@@ -58,7 +58,7 @@ export interface StoreFile extends Opened {
     ends: Partial<Totals>,
     rejected: readonly Rejected[],
   ): Promise<Kept>;
-  rewrite(stream: StreamName, row: number, segment: NewSegment): Promise<void>;
+  rewrite(stream: StreamName, row: number, segment: NewSegment, ends: Partial<Totals>): Promise<void>;
   /** Keeps within other limits from now on. */
   limit(limits: Limits): Promise<void>;
   close(): Promise<void>;
@@ -105,7 +105,7 @@ export function openStore(): Store {
         commit: (commit) => ask(file, { op: 'commit', commit }),
         next: (stream, after, upTo) => ask(file, { op: 'next', stream, after, upTo }),
         remove: (stream, ids, ends, rejected) => ask(file, { op: 'remove', stream, ids, ends, rejected }),
-        rewrite: (stream, row, segment) => ask(file, { op: 'rewrite', stream, row, segment }),
+        rewrite: (stream, row, segment, ends) => ask(file, { op: 'rewrite', stream, row, segment, ends }),
         limit: (limits) => ask(file, { op: 'limit', limits }),
         close: () => ask(file, { op: 'close' }),
       };

@@ -8,10 +8,11 @@ import type { Removable } from './budget.js';
 import { type Corrections, corrected } from './correction.js';
 import { addTo, type End, type Totals } from './counters.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
+import { gapOf, merged } from './gap.js';
 import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
 import type { Extent, StreamName } from './rows.js';
-import { decodeSegment, gapOf } from './segment.js';
+import { decodeSegment } from './segment.js';
 import type { StoredRow } from './segment-file.js';
 import type { StoreFile } from './store.js';
 
@@ -153,18 +154,22 @@ export class Stream {
       if (!segment) return;
       let count = 0;
       let freed = 0;
+      let events = 0;
       let youngest = 0;
       for (const entry of this.fresh) {
         if (entry.segment !== segment && entry.state !== 'done') break;
         if (entry.state === 'sent') return;
-        if (entry.state === 'waiting') freed += weightOf(entry.event);
+        if (entry.state === 'waiting') {
+          freed += weightOf(entry.event);
+          if (entry.event.kind !== 'gap') events++;
+        }
         youngest = entry.born;
         count++;
       }
       if (youngest >= bornBefore && this.weight <= weight) return;
       this.fresh.drop(count);
       this.weight -= freed;
-      this.onDisk += segment.open;
+      this.onDisk += events;
       this.#releasedUpTo = segment.id;
       if (segment.done.length > 0) this.#settled.set(segment.id, segment);
     }
@@ -208,6 +213,7 @@ export class Stream {
     for (const entry of [...this.fresh]) {
       if (this.weight <= weight) break;
       if (entry.state !== 'waiting' || entry.segment || entry.saving) continue;
+      if (entry.event.kind === 'gap' && entry.event.cause !== cause) continue;
       if (last) this.settle(last, 'dropped');
       last = entry;
       if (entry.event.kind !== 'gap') count++;
@@ -233,8 +239,10 @@ export class Stream {
         if (entries) entries.push(entry);
         else open.set(entry.segment, [entry]);
       }
-    for (const [segment, entries] of open)
-      await this.#options.file.rewrite(this.#options.name, segment.id, pack(entries));
+    for (const [segment, entries] of open) {
+      await this.#options.file.rewrite(this.#options.name, segment.id, pack(entries), segment.ends);
+      segment.ends = {};
+    }
     await this.removeSettled();
   }
 
@@ -309,21 +317,4 @@ export class Stream {
     const { settings, name } = this.#options;
     return [{ seq: row.lastSeq, event: gapOf(row, row.gap ?? 'unreadable', name, settings().gapTopic) }];
   }
-}
-
-/** A gap that stands for another gap, if any, and one more event. */
-function merged(gap: GapEvent | undefined, event: Entry['event'], topic: string, cause: GapCause): GapEvent {
-  const { from, to, count } = event.kind === 'gap' ? event : { from: event.at, to: event.at, count: 1 };
-  return {
-    kind: 'gap',
-    device: '',
-    at: Math.max(gap?.to ?? to, to),
-    lane: event.lane,
-    topic,
-    cause,
-    count: (gap?.count ?? 0) + (count ?? 0),
-    from: Math.min(gap?.from ?? from, from),
-    to: Math.max(gap?.to ?? to, to),
-    ...(event.clock && { clock: event.clock }),
-  };
 }

@@ -6,6 +6,7 @@ import type { Upstream } from '../../src/delivery/upstream.js';
 import { formatDuration } from '../../src/units.js';
 import { TestBroker } from '../support/broker.js';
 import { random } from '../support/random.js';
+import { ScriptedBroker } from '../support/scripted-broker.js';
 import { event, openTestUpstream, temporaryFolder } from '../support/upstream.js';
 
 interface Message {
@@ -177,6 +178,26 @@ describe('a full outbox', () => {
 });
 
 describe('the accounts', () => {
+  test('balance when a clean stop finds a row that is acknowledged in part', async () => {
+    const script = await ScriptedBroker.start({
+      publish: (_, { payload }) => {
+        const { values } = JSON.parse(String(payload)) as { values: { n: number } };
+        return values.n > 3 ? 'silence' : {};
+      },
+    });
+    onTestFinished(() => script.stop());
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(script.url, folder, { version: '3.1.1', buffer: { durability: 'strict' } });
+    await Promise.all(Array.from({ length: 10 }, (_, n) => upstream.accept(event(n + 1))));
+    await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(3));
+    await upstream.close();
+    expect((await readOutboxStatus(folder))[0]?.accounts.live).toMatchObject({
+      accepted: 10,
+      acknowledged: 3,
+      waiting: 7,
+    });
+  });
+
   test('balance from start to start', async () => {
     const cloud = await absentBroker();
     const folder = temporaryFolder();

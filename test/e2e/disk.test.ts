@@ -28,7 +28,7 @@ describe('a disk that refuses', () => {
     await cloud.up();
     await cloud.until(() => cloud.json('t/live').length === 2000 - dropped);
     const gaps = cloud.json<Message>('g/gap');
-    expect(gaps.map((m) => m.gap)).toMatchObject([{ count: dropped, cause: 'memory' }]);
+    expect(gaps).toMatchObject([{ device: 'd', gap: { count: dropped, cause: 'memory' } }]);
     const order = cloud.received.filter((m) => !m.topic.endsWith('status')).map((m) => m.topic);
     expect(order[0]).toBe('tidegate/g/gap');
 

@@ -83,7 +83,9 @@ describe('an upstream whose broker', () => {
     const upstream = await openTestUpstream(broker.url, temporaryFolder(), { version: '5', buffer: { flush: '40ms' } });
     for (let n = 1; n <= 3; n++) upstream.accept(event(n));
     await broker.until(() => broker.published.length === 4);
-    expect(JSON.parse(broker.published[3]?.payload ?? '').gap).toMatchObject({ cause: 'rejected', count: 1 });
+    const { at: from } = event(2);
+    const gap = { cause: 'rejected', count: 1, from, to: from };
+    expect(JSON.parse(broker.published[3]?.payload ?? '')).toMatchObject({ device: 'd', gap });
     await vi.waitFor(() => expect(upstream.status()).toMatchObject({ acknowledged: 2, rejected: 1 }));
     await upstream.close();
   });
