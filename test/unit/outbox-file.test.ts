@@ -62,6 +62,17 @@ function openFile() {
   return { file, segment, commit, rows };
 }
 
+test('a disk that is nearly full bounds the file as its size does', () => {
+  const { file, segment, commit, rows } = openFile();
+  for (let n = 1; n <= 5; n++) commit([segment(n, 40_000)]);
+  const before = file.bytes();
+  file.limit({ ...LIMITS, keepFree: Number.MAX_SAFE_INTEGER });
+  for (let n = 6; n <= 20; n++) expect(commit([segment(n, 40_000)]).ids).toBeDefined();
+  expect(file.bytes()).toBeLessThanOrEqual(before);
+  expect(rows()[0]).toMatchObject({ gap: 'budget', from_at: 1000 });
+  expect(rows().at(-1)).toMatchObject({ gap: null, from_at: 20_000 });
+});
+
 describe('a gap', () => {
   test('names the device when all that was removed is of one', () => {
     const { segment, commit, rows } = openFile();
