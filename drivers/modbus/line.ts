@@ -5,9 +5,10 @@
 import { TidegateError } from '../../src/errors.js';
 import { Failure, judge, TIMEOUT } from './frame.js';
 import { ascii, datagrams, type Framing, rtu } from './framing.js';
-import { framingOf, type ModbusConnection, serialOf } from './schema.js';
+import { framingOf, lineOf, type ModbusConnection, serialOf } from './schema.js';
+
 import { openSerial, openSocket, openUdp, type Transport } from './transport.js';
-import type { Reply, Wire } from './wire.js';
+import { type Reply, typical, type Wire } from './wire.js';
 
 /** How a line is used. */
 export interface LineOptions {
@@ -53,19 +54,20 @@ export async function openLine(connection: ModbusConnection, stray: (what: strin
   if (tcp) return new Line(await openSocket(tcp, timeout), form, common);
   if (udp) return new Line(await openUdp(udp), form, { ...common, mostSilent: Number.POSITIVE_INFINITY });
   if (!serial) throw new TypeError('a connection has tcp, udp or serial');
-  const { byteTime, silence, echo } = serial;
+  const { byteTime = 0, silence = 0 } = lineOf(connection) ?? {};
   return new Line(await openSerial(serial), form, {
     ...common,
     pause: Math.max(pause, silence),
     byteTime,
     quiet: QUIET,
-    echo,
+    echo: serial.echo,
     mostSilent: Number.POSITIVE_INFINITY,
   });
 }
 
 /** One exchange after the other. */
 export class Line implements Wire {
+  answerTime: number | undefined;
   readonly #transport: Transport;
   readonly #framing: Framing;
   readonly #options: LineOptions;
@@ -81,6 +83,9 @@ export class Line implements Wire {
   #quiet: NodeJS.Timeout | undefined;
   #resumeAt = 0;
   #silent = 0;
+  /** The request under way: its bytes, and when it was written. */
+  #sent = 0;
+  #sentAt = 0;
   #broken: TidegateError | undefined;
 
   constructor(transport: Transport, framing: Framing, options: LineOptions) {
@@ -122,6 +127,8 @@ export class Line implements Wire {
     this.#received = Buffer.alloc(0);
     const bytes = this.#framing.encode(exchange.request);
     this.#echo = this.#options.echo ? bytes.length : 0;
+    this.#sent = bytes.length;
+    this.#sentAt = performance.now();
     this.#transport.write(bytes);
     this.#expect(bytes.length);
   }
@@ -160,9 +167,15 @@ export class Line implements Wire {
     this.#silent = 0;
     if (this.#waiting) {
       this.#heard.add(request[0] as number);
+      this.#noteAnswer(frame.length);
       resolve(judge(request, frame) ?? Buffer.from(frame));
     } else this.#options.stray(`late reply of unit ${request[0]}, dropped`);
     this.#rest();
+  }
+
+  #noteAnswer(received: number): void {
+    const onWire = (this.#sent + received) * this.#options.byteTime;
+    this.answerTime = typical(this.answerTime, performance.now() - this.#sentAt - onWire);
   }
 
   /** The time is over, or what began to come in went quiet. */

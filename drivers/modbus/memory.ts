@@ -1,6 +1,7 @@
 /** What one session knows about one device: its plans, and what it learned from its refusals. */
 import type { Point } from '../../src/model.js';
 import { type BadCell, type Lessons, type Plan, planReads, type Request } from './plan.js';
+import type { Price } from './price.js';
 import type { Limits, ModbusAddress, Table } from './schema.js';
 
 /** After so long, what was learned is tried again. */
@@ -18,10 +19,19 @@ export class Memory implements Lessons {
   readonly #bad = new Map<string, KnownCell>();
   #cutsUntil = 0;
 
+  /** What plans are made for. */
+  #price: Price;
+  readonly #priceNow: () => Price;
+
+  /** `price` is asked before each read: when it has moved far, plans are made anew. */
   constructor(
     readonly unit: number,
     readonly limits: Limits,
-  ) {}
+    price: () => Price,
+  ) {
+    this.#priceNow = price;
+    this.#price = price();
+  }
 
   /** The plan of these points, kept by the identity of the array until something is learned. */
   plan(points: readonly Point<ModbusAddress>[]): Plan {
@@ -29,9 +39,11 @@ export class Memory implements Lessons {
       this.#cuts.clear();
       this.#forgetPlans();
     }
+    const price = this.#priceNow();
+    if (differs(price, this.#price)) this.#price = price;
     let plan = this.#plans.get(points);
-    if (!plan) {
-      plan = planReads(this.unit, points, this.limits, this);
+    if (!plan || plan.price !== this.#price) {
+      plan = planReads(this.unit, points, this.limits, this, this.#price, plan?.first);
       this.#plans.set(points, plan);
     }
     return plan;
@@ -84,4 +96,10 @@ export class Memory implements Lessons {
   #forgetPlans(): void {
     this.#plans = new WeakMap();
   }
+}
+
+/** A half more or less: enough to change a plan, and more than measuring wavers. */
+function differs(one: Price, other: Price): boolean {
+  const ratio = one.request / one.register / (other.request / other.register);
+  return ratio > 1.5 || ratio < 1 / 1.5;
 }

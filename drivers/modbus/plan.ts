@@ -1,7 +1,8 @@
-/** Joins points into the fewest requests. Pure: no sockets, no clock. */
+/** Joins points into the requests that cost the least. Pure: no sockets, no clock. */
 import type { Point } from '../../src/model.js';
 import { type Codec, codecOf } from './codec.js';
 import { DATA_AT, readRequest } from './frame.js';
+import { costOf, FEWEST, type Price } from './price.js';
 import { isBitTable, type Limits, type ModbusAddress, TABLES, type Table } from './schema.js';
 
 type ModbusPoint = Point<ModbusAddress>;
@@ -48,6 +49,8 @@ export interface Plan {
   readonly probes: readonly Request[];
   /** Points that are never asked for, and why. */
   readonly refused: readonly { readonly index: number; readonly reason: string }[];
+  /** What it was made for. */
+  readonly price: Price;
   /** The request to begin with; moved on when one stays without reply, so that it does not hide the others. */
   first: number;
 }
@@ -55,7 +58,7 @@ export interface Plan {
 const NO_LESSONS: Lessons = { isCut: () => false, bad: [] };
 
 /**
- * The fewest requests that read all points: never more than the maximum at once, never across a gap wider than allowed,
+ * The cheapest requests that read all points: never more than the maximum at once, never across a gap wider than allowed,
  * a forbidden range, or what `lessons` forbid; never splitting a point.
  */
 export function planReads(
@@ -63,6 +66,8 @@ export function planReads(
   points: readonly ModbusPoint[],
   limits: Limits,
   lessons: Lessons = NO_LESSONS,
+  price: Price = FEWEST,
+  first = 0,
 ): Plan {
   const bad = [...lessons.bad];
   const requests: Request[] = [];
@@ -85,28 +90,47 @@ export function planReads(
       else if (cell) sick.set(cell, [...(sick.get(cell) ?? []), entry]);
       else good.push(entry);
     }
-    let open: Entry[] = [];
-    let end = 0;
-    for (const entry of good) {
-      const first = open[0];
-      const newEnd = Math.max(end, entry.address + entry.codec.span);
-      const joins =
-        first !== undefined &&
-        newEnd - first.address <= most &&
-        entry.address - end <= limits.maxGap &&
-        !(entry.address > end && touches(blocked, end, entry.address)) &&
-        !isCutBetween(lessons, table, (open.at(-1) as Entry).address, entry.address);
-      if (!joins && open.length > 0) {
-        requests.push(makeRequest(unit, table, open));
-        open = [];
-      }
-      end = joins ? newEnd : entry.address + entry.codec.span;
-      open.push(entry);
-    }
-    if (open.length > 0) requests.push(makeRequest(unit, table, open));
+    const joins = (previous: Entry, end: number, entry: Entry): boolean =>
+      entry.address - end <= limits.maxGap &&
+      !(entry.address > end && touches(blocked, end, entry.address)) &&
+      !isCutBetween(lessons, table, previous.address, entry.address);
+    for (const entries of cheapest(good, most, joins, (count) => costOf(price, table, count)))
+      requests.push(makeRequest(unit, table, entries));
     for (const entries of sick.values()) probes.push(makeRequest(unit, table, entries));
   }
-  return { requests, probes, refused, first: 0 };
+  return { requests, probes, refused, price, first: first % Math.max(1, requests.length) };
+}
+
+/**
+ * Cuts sorted entries into runs of the least total cost, by going backwards: the best of what begins at an entry is its cheapest first run
+ * and the best of what follows. Among equals the longest first run.
+ */
+function cheapest(
+  entries: readonly Entry[],
+  most: number,
+  joins: (previous: Entry, end: number, entry: Entry) => boolean,
+  cost: (count: number) => number,
+): Entry[][] {
+  const best: { cost: number; next: number }[] = [];
+  best[entries.length] = { cost: 0, next: entries.length };
+  for (let from = entries.length - 1; from >= 0; from -= 1) {
+    const first = entries[from] as Entry;
+    let found = { cost: Number.POSITIVE_INFINITY, next: from + 1 };
+    let end = first.address;
+    for (let at = from; at < entries.length; at += 1) {
+      const entry = entries[at] as Entry;
+      if (at > from && !joins(entries[at - 1] as Entry, end, entry)) break;
+      end = Math.max(end, entry.address + entry.codec.span);
+      if (end - first.address > most) break;
+      const total = cost(end - first.address) + (best[at + 1] as { cost: number }).cost;
+      if (total <= found.cost) found = { cost: total, next: at + 1 };
+    }
+    best[from] = found;
+  }
+  const runs: Entry[][] = [];
+  for (let from = 0; from < entries.length; from = (best[from] as { next: number }).next)
+    runs.push(entries.slice(from, (best[from] as { next: number }).next));
+  return runs;
 }
 
 function entriesOf(points: readonly ModbusPoint[], table: Table): Entry[] {

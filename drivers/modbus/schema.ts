@@ -63,7 +63,14 @@ const connectionKeys = z.strictObject({
     .describe(
       '`tcp`: Modbus TCP. `rtu` and `ascii`: as on serial lines, also through a gateway that passes bytes on. Default: rtu for `serial`, else tcp.',
     ),
-  baud: z.int().min(50).max(4_000_000).optional().describe('Bits per second of the serial line. Default: 9600.'),
+  baud: z
+    .int()
+    .min(50)
+    .max(4_000_000)
+    .optional()
+    .describe(
+      'Bits per second of the serial line, also of one behind a gateway: lets reads be planned by what they cost. Default of `serial`: 9600.',
+    ),
   parity: z.enum(['none', 'even', 'odd']).optional().describe('Parity of the serial line. Default: none.'),
   data_bits: z
     .union([z.literal(7), z.literal(8)])
@@ -89,7 +96,7 @@ const connectionKeys = z.strictObject({
 });
 
 /** Keys that mean nothing without `serial`. */
-const SERIAL_KEYS = ['baud', 'parity', 'data_bits', 'stop_bits', 'echo'] as const;
+const SERIAL_KEYS = ['parity', 'data_bits', 'stop_bits', 'echo'] as const;
 
 /** Keys of a connection. */
 export const connectionSchema = connectionKeys.superRefine((written, context) => {
@@ -168,7 +175,7 @@ export function framingOf({ framing, serial }: { framing?: FramingName; serial?:
   return framing ?? (serial === undefined ? 'tcp' : 'rtu');
 }
 
-/** A serial port, and what its speed means. */
+/** A serial port. */
 export interface SerialSettings {
   readonly path: string;
   /** Bits per second. */
@@ -178,6 +185,10 @@ export interface SerialSettings {
   readonly stopBits: 1 | 2;
   /** True where our own bytes come back. */
   readonly echo: boolean;
+}
+
+/** What the speed of a serial line means. */
+export interface LineTimes {
   /** Milliseconds that one character takes. */
   readonly byteTime: number;
   /** Least milliseconds between two frames: 3.5 characters, but 1.75 ms above 19,200 baud (Modbus over Serial Line V1.02 §2.5.1.1). */
@@ -188,10 +199,25 @@ export interface SerialSettings {
 export function serialOf(connection: ModbusConnection): SerialSettings | undefined {
   const { serial: path, baud = 9_600, parity = 'none', stop_bits: stopBits = 1, echo = false } = connection;
   if (path === undefined) return undefined;
-  const dataBits = connection.data_bits ?? (framingOf(connection) === 'ascii' ? 7 : 8);
-  const byteTime = (1000 * (1 + dataBits + (parity === 'none' ? 0 : 1) + stopBits)) / baud;
-  const silence = baud > 19_200 ? 1.75 : 3.5 * byteTime;
-  return { path, baud, parity, dataBits, stopBits, echo, byteTime, silence };
+  const dataBits = dataBitsOf(connection);
+  return { path, baud, parity, dataBits, stopBits, echo };
+}
+
+/** The times of the serial line of a connection, or of the one behind its gateway when its speed is told. */
+export function lineOf(connection: ModbusConnection): LineTimes | undefined {
+  const {
+    serial,
+    parity = 'none',
+    stop_bits: stopBits = 1,
+    baud = serial === undefined ? undefined : 9_600,
+  } = connection;
+  if (baud === undefined) return undefined;
+  const byteTime = (1000 * (1 + dataBitsOf(connection) + (parity === 'none' ? 0 : 1) + stopBits)) / baud;
+  return { byteTime, silence: baud > 19_200 ? 1.75 : 3.5 * byteTime };
+}
+
+function dataBitsOf(connection: ModbusConnection): 7 | 8 {
+  return connection.data_bits ?? (framingOf(connection) === 'ascii' ? 7 : 8);
 }
 
 /** How requests may be joined. */

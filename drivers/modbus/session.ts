@@ -2,10 +2,11 @@
 import type { DriverContext, ReadOptions, Session } from '../../src/driver.js';
 import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { Memory } from './memory.js';
+import { priceOf } from './price.js';
 import { type ReadContext, readPoints } from './reader.js';
 import { limitsOf, type ModbusAddress, type ModbusConnection, type ModbusDevice } from './schema.js';
 import { openWire, type Wire } from './wire.js';
-import { writePoint } from './writer.js';
+import { type Target, writePoint } from './writer.js';
 
 type DeviceOnWire = Device<ModbusDevice, ModbusAddress>;
 
@@ -26,7 +27,7 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
   readonly #wire: Wire;
   readonly #connection: ModbusConnection;
   readonly #log: DriverContext['log'];
-  readonly #known = new WeakMap<DeviceOnWire, ReadContext>();
+  readonly #known = new WeakMap<DeviceOnWire, ReadContext & { target: Target }>();
   /** Writes go one after the other, so that none comes between the read and the write of a bit. */
   #lastWrite: Promise<void> = Promise.resolve();
 
@@ -44,7 +45,7 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
   write(device: DeviceOnWire, point: Point<ModbusAddress>, raw: Value, signal: AbortSignal): Promise<void> {
     const write = this.#lastWrite.then(() => {
       signal.throwIfAborted();
-      return writePoint(this.#wire, device.settings.unit, point, raw);
+      return writePoint(this.#wire, this.#contextOf(device).target, point, raw);
     });
     this.#lastWrite = write.catch(() => {});
     return write;
@@ -54,12 +55,15 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
     return this.#wire.close();
   }
 
-  #contextOf(device: DeviceOnWire): ReadContext {
+  #contextOf(device: DeviceOnWire): ReadContext & { target: Target } {
     let context = this.#known.get(device);
     if (!context) {
       context = {
         wire: this.#wire,
-        memory: new Memory(device.settings.unit, limitsOf(this.#connection, device.settings)),
+        memory: new Memory(device.settings.unit, limitsOf(this.#connection, device.settings), () =>
+          priceOf(this.#connection, this.#wire.answerTime),
+        ),
+        target: { unit: device.settings.unit, withoutMask: false },
         lanes: this.#connection.in_flight,
         onBad: (what) => this.#log.info({ device: device.id }, `${what}; the other points are read without it`),
       };

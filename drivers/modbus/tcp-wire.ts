@@ -7,7 +7,7 @@ import type TcpPort from 'modbus-serial/ports/tcpport.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import { dial } from './dial.js';
 import { isWellFormed, judge, TIMEOUT } from './frame.js';
-import type { Reply, Wire } from './wire.js';
+import { type Reply, typical, type Wire } from './wire.js';
 
 /** Where to connect, and how long to wait. */
 export interface TcpOptions {
@@ -30,6 +30,7 @@ interface Exchange {
   timer: NodeJS.Timeout | undefined;
   /** False once given up, answered or never sent. */
   waiting: boolean;
+  sentAt: number;
 }
 
 /** So long a transaction id is not used again after its request was given up: its reply may still come. */
@@ -52,6 +53,7 @@ export async function openTcpWire(options: TcpOptions): Promise<Wire> {
 
 /** Sends requests, and settles each of them: with its own reply, with a failure, or by rejecting when the connection is gone. */
 class TcpWire implements Wire {
+  answerTime: number | undefined;
   readonly #socket: Socket;
   readonly #port: TcpPort;
   readonly #options: TcpOptions;
@@ -84,7 +86,7 @@ class TcpWire implements Wire {
   request(request: Buffer): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#broken) return reject(this.#broken);
-      this.#queue.push({ request, resolve, reject, timer: undefined, waiting: false });
+      this.#queue.push({ request, resolve, reject, timer: undefined, waiting: false, sentAt: 0 });
       this.#pump();
     });
   }
@@ -125,6 +127,7 @@ class TcpWire implements Wire {
     this.#inFlight += 1;
     this.#exchanges.set(id, exchange);
     exchange.waiting = true;
+    exchange.sentAt = performance.now();
     // One turn more, so that a stall of this process is not taken for silence of the other: the reply may wait in the socket.
     const giveUp = (): void => this.#giveUp(id, exchange);
     exchange.timer = setTimeout(() => setImmediate(giveUp), this.#options.timeout);
@@ -175,6 +178,7 @@ class TcpWire implements Wire {
       const exchange = this.#arrived[index] as Exchange;
       const frame = this.#arrived[index + 1] as Buffer;
       this.#inFlight -= 1;
+      this.answerTime = typical(this.answerTime, performance.now() - exchange.sentAt);
       const failure = judge(exchange.request, frame);
       if (!failure?.silent) this.#heard.add(exchange.request[0] as number);
       exchange.resolve(failure ?? frame);

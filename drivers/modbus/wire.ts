@@ -7,6 +7,8 @@ export type Reply = Buffer | Failure;
 
 /** One wire. Every request settles: with its own reply, with a failure, or by rejecting when the wire is gone. */
 export interface Wire {
+  /** Milliseconds that devices typically take to answer, beside the time of the bytes; undefined until one has. */
+  readonly answerTime: number | undefined;
   /**
    * Sends a request made by `frame.ts`, as soon as there is room on the wire. The buffer may be used again once it settles.
    * @throws TidegateError LINK_DOWN when the connection is gone
@@ -14,6 +16,11 @@ export interface Wire {
   request(request: Buffer): Promise<Reply>;
   /** Rejects all that is pending and lets go of the wire, within half a second whatever the other side does. */
   close(): Promise<void>;
+}
+
+/** A running mean that forgets slowly: what is typical after one more observation. */
+export function typical(before: number | undefined, observed: number): number {
+  return before === undefined ? Math.max(0, observed) : before + (Math.max(0, observed) - before) / 16;
 }
 
 /**

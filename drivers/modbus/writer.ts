@@ -1,8 +1,8 @@
-/** One write to one point: functions 05, 06, 15 and 16, and read-modify-write for bits of a register. */
+/** One write to one point: functions 05, 06, 15 and 16; for bits of a register 22, or reading and writing it where a device has not that. */
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Point, Value } from '../../src/model.js';
 import { type Codec, codecOf } from './codec.js';
-import { DATA_AT, Failure, readRequest, writeManyRequest, writeOneRequest } from './frame.js';
+import { DATA_AT, Failure, maskWriteRequest, readRequest, writeManyRequest, writeOneRequest } from './frame.js';
 import type { ModbusAddress } from './schema.js';
 import type { Wire } from './wire.js';
 
@@ -10,11 +10,19 @@ const ILLEGAL_FUNCTION = 1;
 /** Acknowledge and server device busy: the same request may pass later. */
 const LATER = [5, 6];
 
+/** A unit, and what writing to it has taught. */
+export interface Target {
+  readonly unit: number;
+  /** True once it has refused function 22, or was silent about it. */
+  withoutMask: boolean;
+}
+
 /**
  * Writes one raw value.
  * @throws TidegateError WRITE_REFUSED, DEVICE_UNAVAILABLE (whether the device wrote is then not known), LINK_DOWN
  */
-export async function writePoint(wire: Wire, unit: number, point: Point<ModbusAddress>, raw: Value): Promise<void> {
+export async function writePoint(wire: Wire, target: Target, point: Point<ModbusAddress>, raw: Value): Promise<void> {
+  const { unit } = target;
   const { table, address } = point.address;
   if (point.access === 'read') throw refused(point, 'its access is read');
   if (table === 'input' || table === 'discrete') throw refused(point, `table ${table} cannot be written`);
@@ -24,11 +32,32 @@ export async function writePoint(wire: Wire, unit: number, point: Point<ModbusAd
     const one = writeOneRequest(unit, 5, address, data[0] ? 0xff00 : 0);
     return send(wire, point, one, writeManyRequest(unit, 15, address, 1, data));
   }
+  if (codec.partial && codec.span === 1 && !target.withoutMask && (await writeMasked(wire, target, point, codec, raw)))
+    return;
   const present = codec.partial ? await fetch(wire, unit, point, codec.span) : Buffer.alloc(codec.span * 2);
   const data = encode(point, codec, raw, present);
   const many = writeManyRequest(unit, 16, address, codec.span, data);
   if (codec.span > 1) return send(wire, point, many);
   return send(wire, point, writeOneRequest(unit, 6, address, data.readUInt16BE(0)), many);
+}
+
+/** Changes only the point's own bits, in the device itself. False when the device has not that function. */
+async function writeMasked(
+  wire: Wire,
+  target: Target,
+  point: Point<ModbusAddress>,
+  codec: Codec,
+  raw: Value,
+): Promise<boolean> {
+  // What stays 0 among zeros is not written; what stays 1 among ones is not to be touched.
+  const or = encode(point, codec, raw, Buffer.alloc(2)).readUInt16BE(0);
+  const and = ~or & encode(point, codec, raw, Buffer.alloc(2, 0xff)).readUInt16BE(0);
+  const reply = await wire.request(maskWriteRequest(target.unit, point.address.address, and, or));
+  if (!(reply instanceof Failure)) return true;
+  // Some devices are silent about functions that they do not know: the next write does without.
+  target.withoutMask = reply.silent || reply.code === ILLEGAL_FUNCTION;
+  if (reply.code === ILLEGAL_FUNCTION) return false;
+  throw failed(point, reply);
 }
 
 function encode(point: Point, codec: Codec, raw: Value, into: Buffer): Buffer {

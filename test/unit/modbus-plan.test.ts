@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { codecOf } from '../../drivers/modbus/codec.js';
-import { halve, type Lessons, type Plan, planReads } from '../../drivers/modbus/plan.js';
+import { modbus } from '../../drivers/modbus/index.js';
+import { halve, type Lessons, makeRequest, type Plan, planReads } from '../../drivers/modbus/plan.js';
+import { costOf, type Price, priceOf } from '../../drivers/modbus/price.js';
 import { type Limits, type ModbusAddress, TABLES } from '../../drivers/modbus/schema.js';
 import { POINT_TYPES, type Point, type PointType } from '../../src/model.js';
 import { pointOf } from '../support/modbus-points.js';
@@ -94,6 +96,56 @@ describe('lessons', () => {
   });
 });
 
+describe('by cost', () => {
+  /** What a plan costs. */
+  const total = (price: Price, requests: Plan['requests']): number =>
+    requests.reduce((sum, { table, count }) => sum + costOf(price, table, count), 0);
+
+  test('a gap is read along where that costs less than one more request', () => {
+    const slow = priceOf(modbus.connection.parse({ serial: '/dev/ttyUSB0', baud: 9600 }), 20);
+    const shapeAt = (gap: number, price: Price): number =>
+      planReads(1, registers(0, gap + 1), { ...LIMITS, maxGap: 125 }, undefined, price).requests.length;
+    // 13 bytes, 3.5 characters of silence and 20 ms are worth 17.8 registers of two bytes.
+    expect([shapeAt(17, slow), shapeAt(18, slow)]).toEqual([1, 2]);
+    const fast = priceOf(modbus.connection.parse({ tcp: 'plc' }), 1);
+    expect([shapeAt(90, fast), shapeAt(110, fast)]).toEqual([1, 2]);
+  });
+
+  test('never dearer than any other way to cut the points into runs', () => {
+    const random = seeded(77);
+    const upTo = (most: number): number => Math.floor(random() * (most + 1));
+    for (let round = 0; round < 500; round += 1) {
+      const points = Array.from({ length: 2 + upTo(7) }, () =>
+        pointOf((['uint16', 'float32', 'uint64'] as const)[upTo(2)] as PointType, { address: upTo(60) }),
+      );
+      const limits = { ...LIMITS, maxRegisters: 4 + upTo(50), maxGap: upTo(40) };
+      const price = { request: 1 + upTo(40), register: random() * 3 };
+      const { requests } = planReads(1, points, limits, undefined, price);
+      const sorted = requests.flatMap(({ entries }) => entries);
+      let least = Number.POSITIVE_INFINITY;
+      for (let cuts = 0; cuts < 2 ** (sorted.length - 1); cuts += 1) {
+        const runs: (typeof sorted)[] = [[]];
+        for (const [index, entry] of sorted.entries()) {
+          if (index > 0 && cuts & (1 << (index - 1))) runs.push([]);
+          runs.at(-1)?.push(entry);
+        }
+        const made = runs.map((run) => makeRequest(1, 'holding', run));
+        if (made.every((request) => isAllowed(request, limits))) least = Math.min(least, total(price, made));
+      }
+      expect(total(price, requests)).toBeCloseTo(least, 9);
+    }
+  });
+
+  function isAllowed({ entries, count }: Plan['requests'][number], limits: Limits): boolean {
+    let end = Number.POSITIVE_INFINITY;
+    for (const { address, codec } of entries) {
+      if (address - end > limits.maxGap) return false;
+      end = Math.max(end === Number.POSITIVE_INFINITY ? 0 : end, address + codec.span);
+    }
+    return count <= limits.maxRegisters;
+  }
+});
+
 test('whatever the points and limits: each point once, within the limits, never a forbidden or bad cell, as few as the rules allow', () => {
   const random = seeded(2026);
   const upTo = (most: number): number => Math.floor(random() * (most + 1));
@@ -153,7 +205,7 @@ test('whatever the points and limits: each point once, within the limits, never 
       const blocked = between.some(([from, to]) => from < first.address && to >= leftEnd);
       const lastStart = left.entries.at(-1)?.address ?? 0;
       const isCut = lastStart < cut && cut <= first.address;
-      const tooLong = Math.max(leftEnd, first.address + first.codec.span) - left.address > most;
+      const tooLong = Math.max(leftEnd, right.address + right.count) - left.address > most;
       expect(tooLong || first.address - leftEnd > limits.maxGap || blocked || isCut).toBe(true);
     }
   }

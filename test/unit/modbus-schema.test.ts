@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { modbus } from '../../drivers/modbus/index.js';
-import { limitsOf, serialOf } from '../../drivers/modbus/schema.js';
+import { limitsOf, lineOf, serialOf } from '../../drivers/modbus/schema.js';
 import { pointOf } from '../support/modbus-points.js';
 
 const messages = (schema: typeof modbus.connection, value: unknown): string[] =>
@@ -42,7 +42,9 @@ describe('a connection', () => {
     expect(messages(modbus.connection, { tcp: 'plc', serial: '/dev/ttyUSB0' })).toEqual([
       'serial: a connection is one wire: tcp or serial, not both',
     ]);
-    expect(messages(modbus.connection, { tcp: 'plc', baud: 9600 })).toEqual(['baud: only a serial line has baud']);
+    expect(messages(modbus.connection, { tcp: 'plc', parity: 'odd' })).toEqual([
+      'parity: only a serial line has parity',
+    ]);
     expect(messages(modbus.connection, { serial: '/dev/ttyUSB0', framing: 'tcp' })).toEqual([
       'framing: a serial line takes rtu or ascii',
     ]);
@@ -58,10 +60,13 @@ describe('a connection', () => {
   });
 
   test('a serial line rests 3.5 characters between frames, and above 19,200 baud 1.75 ms', () => {
-    const line = (more: object) => serialOf(modbus.connection.parse({ serial: '/dev/ttyUSB0', ...more }));
-    expect(line({})).toMatchObject({ baud: 9_600, dataBits: 8, byteTime: 10_000 / 9_600, silence: 35_000 / 9_600 });
+    const line = (more: object) => lineOf(modbus.connection.parse({ serial: '/dev/ttyUSB0', ...more }));
+    expect(line({})).toEqual({ byteTime: 10_000 / 9_600, silence: 35_000 / 9_600 });
     expect(line({ parity: 'even', stop_bits: 2 })?.byteTime).toBe(12_000 / 9_600);
-    expect(line({ framing: 'ascii' })).toMatchObject({ dataBits: 7 });
+    expect(serialOf(modbus.connection.parse({ serial: '/dev/ttyUSB0', framing: 'ascii' }))).toMatchObject({
+      baud: 9_600,
+      dataBits: 7,
+    });
     expect(line({ baud: 38_400 })?.silence).toBe(1.75);
   });
 

@@ -1,6 +1,7 @@
 /** The traps of modbus-serial, each on a real socket. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { DATA_AT, Failure, readRequest } from '../../drivers/modbus/frame.js';
 import { openTcpWire, type TcpOptions } from '../../drivers/modbus/tcp-wire.js';
@@ -166,6 +167,7 @@ describe('garbage ends the connection, at once', () => {
 
 describe('replies to something else', () => {
   test('a late reply is dropped, also when 256 requests have gone by', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     let late: Buffer = Buffer.alloc(0);
     const stray: string[] = [];
     const { peer, wire } = await setUp(
@@ -173,9 +175,12 @@ describe('replies to something else', () => {
         late = truthful(asked);
         return undefined;
       }),
-      { timeout: 30, stray: (what) => stray.push(what) },
+      { timeout: 1_000, stray: (what) => stray.push(what) },
     );
-    expect(words(await ask(wire, 7))).toBe('timeout');
+    const unanswered = ask(wire, 7);
+    while (peer.asked.length === 0) await turn();
+    vi.advanceTimersByTime(1_000);
+    expect(words(await unanswered)).toBe('timeout');
     for (let count = 1; count < 256; count += 1) await ask(wire, count);
     peer.answer = (asked) => Buffer.concat([late, truthful(asked), late]);
     expect(words(await ask(wire, 8))).toEqual([wordAt(8)]);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { ModbusAddress } from '../../drivers/modbus/schema.js';
 import type { Point } from '../../src/model.js';
 import { closeAll, openBench as setUp } from '../support/modbus-bench.js';
-import { type ModbusPeer, refusing, truthful } from '../support/modbus-peer.js';
+import { frame, type ModbusPeer, refusing, truthful } from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
 
 afterEach(closeAll);
@@ -31,12 +31,46 @@ describe('writing', () => {
     expect(pdus(peer).filter((pdu) => /^(0f|10)/.test(pdu))).toEqual(['0f000300010101', '100003000102' + '0007']);
   });
 
+  test('bits by a mask, in the device itself', async () => {
+    const { peer, session } = await setUp((asked) => frame(asked.id, asked.unit, asked.pdu));
+    const device = deviceOf([]);
+    await session.write?.(device, writable('bool', { bit: 4 }), true, signal);
+    await session.write?.(device, writable('bool', { bit: 4 }), false, signal);
+    await session.write?.(device, writable('uint16', { bits: [8, 11] }), 0b0101, signal);
+    await session.write?.(device, writable('bool', { bit: 0, order: 'BADC' }), true, signal);
+    // Function, address, AND, OR: register = (register AND and) OR (or AND NOT and).
+    expect(pdus(peer)).toEqual([
+      '160003' + 'ffef' + '0010',
+      '160003' + 'ffef' + '0000',
+      '160003' + 'f0ff' + '0500',
+      '160003' + 'feff' + '0100',
+    ]);
+  });
+
+  test('a device without masks is asked for one once, then its register is read and written', async () => {
+    const { peer, session } = await setUp((asked) => (asked.code === 22 ? refusing(asked, 1) : truthful(asked)));
+    const device = deviceOf([]);
+    for (const on of [true, false]) await session.write?.(device, writable('bool', { bit: 4 }), on, signal);
+    expect(pdus(peer).map((pdu) => pdu.slice(0, 2))).toEqual(['16', '03', '06', '03', '06']);
+  });
+
+  test('a device that is silent about masks is not asked for one again', async () => {
+    const { peer, session } = await setUp((asked) => (asked.code === 22 ? undefined : truthful(asked)), {
+      timeout: '20ms',
+    });
+    const device = deviceOf([]);
+    const write = async (): Promise<void> => session.write?.(device, writable('bool', { bit: 4 }), true, signal);
+    await expect(write()).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE' });
+    await write();
+    expect(pdus(peer).map((pdu) => pdu.slice(0, 2))).toEqual(['16', '03', '06']);
+  });
+
   test('a bit by reading its register first; two writes never cross', async () => {
     let register = 0xa500;
     const { session } = await setUp(
       (asked) => {
         if (asked.code === 6) register = asked.count;
-        const reply = truthful(asked);
+        const reply = asked.code === 22 ? refusing(asked, 1) : truthful(asked);
         if (asked.code === 3) reply.writeUInt16BE(register, 9);
         setImmediate(() => asked.socket.write(reply));
         return undefined;
