@@ -5,11 +5,12 @@
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { GatewayConfig } from './config/schema.js';
+import type { OutboxFileStatus } from './delivery/status.js';
 import type { UpstreamStatus } from './delivery/upstream.js';
 import { prepareUpstreams } from './delivery/upstreams.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
 import { messageOf } from './errors.js';
-import type { Batch } from './model.js';
+import { type Batch, KEPT_LANES, type KeptLane } from './model.js';
 import { type Clock, watchClock } from './ops/clock.js';
 import { serveControl } from './ops/control.js';
 import { lockData } from './ops/lock.js';
@@ -51,6 +52,8 @@ export interface Snapshot {
   readonly polls: PollStats;
   readonly devices: readonly DeviceSnapshot[];
   readonly upstreams: readonly UpstreamStatus[];
+  /** Outboxes whose upstream is not configured any more. */
+  readonly orphans: readonly OutboxFileStatus[];
 }
 
 /** A running gateway. */
@@ -119,8 +122,10 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     undo.push(['pollers', () => pollers.stop()]);
     undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
     await pollers.use(linesOf(site));
-    await upstreams.open();
-    if (deliver) await openControl();
+    if (deliver) {
+      await upstreams.open();
+      await openControl();
+    }
   } catch (error) {
     await stop();
     throw error;
@@ -173,6 +178,8 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   async function openControl(): Promise<void> {
     try {
       const control = await serveControl(folder, snapshot, {
+        requeue: async ({ upstream }) => ({ events: await upstreams.requeue(String(upstream)) }),
+        purge: ({ upstream, lanes }) => upstreams.purge(String(upstream), lanesOf(lanes)),
         reload: ({ dryRun }) => reloader.reload({ by: 'request', dryRun: dryRun === true }),
       });
       undo.push(['control socket', () => control.close()]);
@@ -197,6 +204,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
         points: latest.points(device),
       })),
       upstreams: upstreams.status(),
+      orphans: upstreams.orphans(),
     };
   }
 
@@ -217,6 +225,11 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
 /** A batch read while the clock is unknown: its time counts on from the start, whatever the wall clock does meanwhile. */
 function unsure(batch: Batch, clock: Clock): Batch {
   return { ...batch, at: clock.timeOf(batch.mono), clock: 'unset' };
+}
+
+/** Lanes as a request names them. */
+function lanesOf(names: unknown): KeptLane[] {
+  return KEPT_LANES.filter((lane) => Array.isArray(names) && names.includes(lane));
 }
 
 /** The connections that have devices. */

@@ -157,6 +157,10 @@ export interface Batch {
 export const LANES = ['alarm', 'live', 'backlog'] as const;
 export type Lane = (typeof LANES)[number];
 
+/** What is kept of an upstream: what waits, by lane (the backlog is part of `live`), and what the upstream refused for good. */
+export const KEPT_LANES = ['alarm', 'live', 'rejected'] as const;
+export type KeptLane = (typeof KEPT_LANES)[number];
+
 /** What delivery accepts: something that happened, and where it is to go. */
 export type Event = TelemetryEvent | GapEvent;
 
@@ -186,7 +190,7 @@ export interface TelemetryEvent extends EventHead {
 }
 
 /** Why events were removed before they could be delivered. */
-export type GapCause = 'budget' | 'expired' | 'memory' | 'rejected' | 'unreadable';
+export type GapCause = 'budget' | 'expired' | 'memory' | 'rejected' | 'unreadable' | 'purged';
 
 /** Stands in the stream where events were removed: how many, from when to when, and why. */
 export interface GapEvent extends EventHead {

@@ -20,6 +20,7 @@ export function renderView(snapshot: Snapshot, size: ViewSize): string[] {
   const lines: Span[][] = [
     headline(snapshot),
     ...snapshot.upstreams.map((status) => upstreamLine(status, snapshot.at)),
+    ...snapshot.orphans.map(orphanLine),
   ];
   if (snapshot.devices.length > 0) lines.push([]);
   lines.push(...deviceLines(snapshot.devices, Math.max(size.rows - lines.length, 1), size.columns));
@@ -55,6 +56,11 @@ function upstreamLine(status: UpstreamStatus, now: number): Span[] {
   if (lost > 0) spans.push([`  ${countText(lost)} removed`, 'red']);
   if (status.reason !== undefined) spans.push([`  ${printable(status.reason)}`, 'dim']);
   return spans;
+}
+
+function orphanLine({ id, alarm, backlog, rejected }: Snapshot['orphans'][number]): Span[] {
+  const kept = `${countText(alarm + backlog)} waiting, ${countText(rejected)} rejected`;
+  return ['→ ', [id, 'bold'], ' ', ['not in gateway.yaml', 'yellow'], `  outbox ${kept}`];
 }
 
 /** All devices with as many of their points as there is room for; with little room, one line per device. */

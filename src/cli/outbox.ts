@@ -1,11 +1,11 @@
 /** `tidegate outbox status`: what waits for each upstream, and what became of all that it was given. */
 import { type Account, ENDS } from '../delivery/counters.js';
-import { readOutboxStatus } from '../delivery/status.js';
-import type { Snapshot } from '../gateway.js';
+import { type OutboxFileStatus, readOutboxStatus } from '../delivery/status.js';
+import type { Snapshot, UpstreamStatus } from '../gateway.js';
 import { watchControl } from '../ops/control.js';
 import { spanText } from '../ops/repeated.js';
 import { toJson } from '../ops/text.js';
-import { findData } from './data.js';
+import { findSite } from './data.js';
 import { EXIT } from './exit.js';
 import { bytesText, countText } from './quantity.js';
 import { formatTable } from './terminal.js';
@@ -22,6 +22,10 @@ interface OutboxStatus {
   readonly bytes: number;
   /** Time of the oldest waiting event, milliseconds since 1970. */
   readonly oldest?: number;
+  /** Refused for good by the upstream, and kept. */
+  readonly rejected: number;
+  /** False where gateway.yaml does not name the upstream any more: its events are kept. */
+  readonly configured: boolean;
   /** State of the link; absent while no gateway runs. */
   readonly link?: string;
   /** Readings acknowledged per second; absent while no gateway runs. */
@@ -35,9 +39,10 @@ interface OutboxStatus {
 
 /** Asks the running gateway, or reads the files when none runs. Gives the exit code. */
 export async function outboxStatus(options: { config?: string; json?: boolean } = {}): Promise<number> {
-  const folder = findData(options.config ?? 'gateway.yaml');
+  const { folder, config } = findSite(options.config ?? 'gateway.yaml');
   const running = await fromGateway(folder);
-  const outboxes = running ?? (await fromFiles(folder));
+  const outboxes =
+    running ?? (await readOutboxStatus(folder)).map((file) => fromFile(file, file.id in config.upstreams));
   if (options.json) process.stdout.write(`${toJson({ running: running !== undefined, outboxes })}\n`);
   else process.stdout.write(`${statusText(outboxes, running !== undefined, folder).join('\n')}\n`);
   return EXIT.ok;
@@ -45,27 +50,22 @@ export async function outboxStatus(options: { config?: string; json?: boolean } 
 
 async function fromGateway(folder: string): Promise<OutboxStatus[] | undefined> {
   const stream = await watchControl<Snapshot>(folder);
-  for await (const { upstreams } of stream ?? [])
-    return upstreams.map(
-      ({ id, waiting, inFlight, bytesOnDisk: bytes, oldest, link, rate, drainedIn, hoursLeft, accounts }) => {
-        return { id, ...waiting, inFlight, bytes, oldest, link, rate, drainedIn, hoursLeft, accounts };
-      },
-    );
+  for await (const { upstreams, orphans } of stream ?? [])
+    return [...upstreams.map(fromUpstream), ...orphans.map((file) => fromFile(file, false))];
   return undefined;
 }
 
-async function fromFiles(folder: string): Promise<OutboxStatus[]> {
-  const files = await readOutboxStatus(folder);
-  return files.map(({ id, alarm, backlog, bytes, oldest, accounts }) => ({
-    id,
-    alarm,
-    live: 0,
-    backlog,
-    inFlight: 0,
-    bytes,
-    oldest,
-    accounts,
-  }));
+function fromUpstream({ id, waiting, inFlight, bytesOnDisk, rejections, ...rest }: UpstreamStatus): OutboxStatus {
+  const { oldest, link, rate, drainedIn, hoursLeft, accounts } = rest;
+  const common = { id, configured: true, ...waiting, rejected: rejections?.kept ?? 0, inFlight, bytes: bytesOnDisk };
+  return { ...common, oldest, link, rate, drainedIn, hoursLeft, accounts };
+}
+
+function fromFile(
+  { id, alarm, backlog, rejected, bytes, oldest, accounts }: OutboxFileStatus,
+  configured: boolean,
+): OutboxStatus {
+  return { id, configured, alarm, live: 0, backlog, rejected, inFlight: 0, bytes, oldest, accounts };
 }
 
 function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder: string): string[] {
@@ -78,6 +78,7 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
     'alarm',
     'live',
     'backlog',
+    'rejected',
     'in flight',
     'on disk',
     'oldest',
@@ -87,10 +88,11 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
   ];
   const rows = outboxes.map((outbox) => [
     outbox.id,
-    outbox.link ?? '–',
+    outbox.configured ? (outbox.link ?? '–') : 'not in gateway.yaml',
     countText(outbox.alarm),
     countText(outbox.live),
     countText(outbox.backlog),
+    countText(outbox.rejected),
     countText(outbox.inFlight),
     bytesText(outbox.bytes),
     outbox.oldest === undefined ? '–' : spanText(Math.max(now - outbox.oldest, 0)),

@@ -1,5 +1,6 @@
 /** The command line's words: every command, argument, option and example. What a command does is loaded when it is asked for. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { KEPT_LANES } from '../model.js';
 import { duration } from '../units.js';
 import { VERSION } from '../version.js';
 import { EXIT, showError } from './exit.js';
@@ -148,6 +149,23 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...CONFIG)
     .action(act(async () => (await import('./outbox-events.js')).exportEvents));
 
+  add(outbox, 'requeue', 'send again what a broker refused for good, once it would take it', [
+    'tidegate outbox requeue',
+    'tidegate outbox requeue --upstream cloud',
+  ])
+    .option(...UPSTREAM)
+    .option(...CONFIG)
+    .action(act(async () => (await import('./outbox-changes.js')).requeue));
+  add(outbox, 'purge', 'remove events for good, after asking; a gap tells the upstream of those that waited', [
+    'tidegate outbox purge --lane rejected',
+    'tidegate outbox purge --upstream old-cloud --yes',
+  ])
+    .option(...UPSTREAM)
+    .addOption(laneOption())
+    .option('-y, --yes', 'ask nothing')
+    .option(...CONFIG)
+    .action(act(async () => (await import('./outbox-changes.js')).purge));
+
   add(program, 'demo', 'see it work: simulated devices, a stand-in cloud, and an outage', [
     'tidegate demo',
     'tidegate demo --once --cut-after 2s --cut-for 1s',
@@ -164,10 +182,9 @@ function exampleText(examples: readonly string[]): string {
   return `\nExample${examples.length > 1 ? 's' : ''}:\n${examples.map((line) => `  ${line}`).join('\n')}`;
 }
 
-/** As KEPT_LANES, which is not loaded before it is needed. */
 function laneOption(): Option {
   const about = 'of this lane alone; live is all telemetry, rejected what was refused for good';
-  return new Option('-l, --lane <lane>', about).choices(['alarm', 'live', 'rejected']);
+  return new Option('-l, --lane <lane>', about).choices(KEPT_LANES);
 }
 
 function parseCount(text: string): number {

@@ -6,6 +6,7 @@ import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
+import type { BufferConfig } from '../config/schema.js';
 import type { GapCause } from '../model.js';
 import { type Corrections, correctStored } from './correction.js';
 import {
@@ -46,6 +47,11 @@ export interface Limits {
   readonly whenFull: Readonly<Record<StreamName, WhenFull>>;
   /** Most bytes of what the upstream refused for good. */
   readonly rejected: number;
+}
+
+/** The limits that a `buffer` sets. */
+export function limitsOf({ size, keep_free: keepFree, when_full: whenFull, rejected }: BufferConfig): Limits {
+  return { size, keepFree, whenFull, rejected };
 }
 
 /** Rows that nobody holds in memory: ids after the first and up to the second, but for those settled in part. */
@@ -91,6 +97,11 @@ export class Budget {
       return typeof kept === 'number' && kept < before;
     };
     return STREAMS.flatMap((stream) => this.#removeOldest(stream, removable, 'expired', isOld) ?? []);
+  }
+
+  /** Removes some of what waits, because a person says so. Gives undefined when there is no more. */
+  purge(stream: StreamName, removable: Removable): Removed | undefined {
+    return this.#removeOldest(stream, removable, 'purged', () => true);
   }
 
   /** Bytes left until thinning should begin, before a commit has to wait for it; where nothing is thinned out, until the file is full. */

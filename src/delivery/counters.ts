@@ -1,13 +1,13 @@
 /**
  * The accounts of an outbox file. What was settled is written with every other change of the file, so that at every moment, crash or not,
- * `accepted = acknowledged + waiting + dropped + expired + rejected + thinned + unreadable`, per lane.
+ * `accepted = acknowledged + waiting + dropped + expired + rejected + thinned + unreadable + purged`, per lane.
  */
 import type Database from 'better-sqlite3';
 import type { Removed } from './budget.js';
 import { STREAMS, type StreamName } from './rows.js';
 
 /** How events end. */
-export const ENDS = ['acknowledged', 'dropped', 'expired', 'rejected', 'thinned', 'unreadable'] as const;
+export const ENDS = ['acknowledged', 'dropped', 'expired', 'rejected', 'thinned', 'unreadable', 'purged'] as const;
 export type End = (typeof ENDS)[number];
 
 /** Events by how they ended. */

@@ -6,10 +6,11 @@ import type { Logger } from 'pino';
 import type { BufferConfig } from '../config/schema.js';
 import type { Event, GapEvent } from '../model.js';
 import type { Clock } from '../ops/clock.js';
+import { Accounts, type Counters } from './accounts.js';
 import { Corrections, corrected } from './correction.js';
-import { type Account, accountOf, ENDS, type End, endOf, type Totals } from './counters.js';
+import { type Account, ENDS, type End, endOf } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
-import { merged } from './gap.js';
+import { inTurn } from './in-turn.js';
 import { Pace, type PaceOptions } from './pace.js';
 import { Rejections } from './rejections.js';
 import { STREAMS, type StreamName } from './rows.js';
@@ -41,41 +42,26 @@ export interface OutboxOptions extends OutboxSettings {
   ready(): void;
 }
 
-/** Counts since the start, in events other than gaps; `readings` counts the values in those acknowledged. */
-export interface Counters {
-  accepted: number;
-  acknowledged: number;
-  dropped: number;
-  rejected: number;
-  /** Of those acknowledged: events of the backlog. */
-  late: number;
-  readings: number;
-}
-
 export class Outbox {
-  readonly counters: Counters = { accepted: 0, acknowledged: 0, dropped: 0, rejected: 0, late: 0, readings: 0 };
   bytesOnDisk: number;
   /** Bytes by which the file may grow before something gives way. */
   room: number;
   /** True while nothing on disk may give way for what waits in memory. */
   full = false;
   readonly #streams: Readonly<Record<StreamName, Stream>>;
-  readonly #totals: Readonly<Record<StreamName, Totals>>;
-  readonly #accepted: Record<StreamName, number>;
+  readonly #accounts: Accounts;
   readonly #rejections: Rejections;
   readonly #corrections: Corrections;
   readonly #forgetClock: () => void;
   #pace: Pace;
   #ticker: NodeJS.Timeout;
   #lastSeq = 0;
-  #flushing: Promise<void> | undefined;
-  #queued: Promise<void> | undefined;
+  /** Group commit: one transaction at a time; what arrives meanwhile goes with the next. Resolves when all accepted before is tried. */
+  readonly #flush = inTurn(() => this.#commit().finally(() => this.#options.ready()));
   #failing = false;
   #retryAt = 0;
   /** False while the clock is known, and the file is not yet told what that says of earlier times. */
   #timeTold = true;
-  /** What was refused since the last tick. */
-  readonly #refused: Partial<Record<StreamName, GapEvent>> = {};
   #options: OutboxOptions;
 
   constructor(options: OutboxOptions) {
@@ -90,10 +76,8 @@ export class Outbox {
       return new Stream({ name, file, extent: file[name], ...kept, settings, ready, failed, unreadable });
     };
     this.#corrections = corrections;
-    this.#totals = { alarm: { ...file.totals.alarm }, live: { ...file.totals.live } };
-    const known = (name: StreamName): number => accountOf(file.totals[name], file[name].events).accepted;
-    this.#accepted = { alarm: known('alarm'), live: known('live') };
-    this.#rejections = new Rejections(options.config.rejected, file.rejected);
+    this.#accounts = new Accounts(file);
+    this.#rejections = new Rejections(options.config.rejected, file.rejected, () => settings().gapTopic);
     this.#streams = { alarm: open('alarm'), live: open('live') };
     this.#pace = new Pace({ ...options.pace, window: options.window });
     this.bytesOnDisk = file.bytes;
@@ -122,10 +106,7 @@ export class Outbox {
    * @returns in strict mode a promise that resolves when the event is on disk; it never rejects
    */
   accept(event: Event): Promise<void> | undefined {
-    if (event.kind !== 'gap') {
-      this.counters.accepted++;
-      this.#accepted[event.lane]++;
-    }
+    if (event.kind !== 'gap') this.#accounts.accept(event.lane, 1);
     // It may have waited for this outbox to open, and the clock was set meanwhile.
     return this.#take(corrected(event, this.#corrections.of(this.#options.file.epoch)));
   }
@@ -175,26 +156,16 @@ export class Outbox {
   /** The upstream has it, so many milliseconds after it was sent. */
   acknowledged(entry: Entry, latency: number): void {
     this.#pace.acknowledged(latency);
-    if (entry.event.kind !== 'gap') {
-      this.counters.acknowledged++;
-      if (entry.late) this.counters.late++;
-      this.#totals[entry.event.lane].acknowledged++;
-      this.counters.readings += readingsOf(entry.event);
-    }
+    this.#accounts.acknowledge(entry);
     this.#streamOf(entry).settle(entry, 'acknowledged');
   }
 
   /** The upstream will never take it: counted, reported as a gap, and kept for a person to look at. */
   rejected(entry: Entry, reason: string): void {
     const { event } = entry;
-    this.#rejections.add(entry, reason);
+    for (const gap of this.#rejections.add(entry, reason)) this.#take(gap);
     this.#streamOf(entry).settle(entry, 'rejected');
-    if (event.kind === 'gap') return;
-    this.counters.rejected++;
-    this.#totals[event.lane].rejected++;
-    const { lane, clock } = event;
-    if (this.#refused[lane]?.clock !== clock) this.#tellRefused();
-    this.#refused[lane] = merged(this.#refused[lane], event, this.#options.gapTopic, 'rejected');
+    if (event.kind !== 'gap') this.#accounts.end(event.lane, 'rejected', 1);
   }
 
   /** The upstream asks to try again later. */
@@ -208,6 +179,11 @@ export class Outbox {
     for (const name of STREAMS) this.#streams[name].rewind();
   }
 
+  /** Counts since the start. */
+  get counters(): Readonly<Counters> {
+    return this.#accounts.counters;
+  }
+
   /** Events waiting, by lane; what is in flight counts as waiting. */
   waiting(): { alarm: number; live: number; backlog: number } {
     const [alarm, live] = [this.#streams.alarm.waiting(), this.#streams.live.waiting()];
@@ -217,7 +193,7 @@ export class Outbox {
   /** The accounts of a stream since its file was made: `accepted` is the sum of all others, at every moment. */
   account(name: StreamName): Account {
     const { fresh, stored } = this.#streams[name].waiting();
-    return { accepted: this.#accepted[name], waiting: fresh + stored, ...this.#totals[name] };
+    return this.#accounts.of(name, fresh + stored);
   }
 
   /** Refused events that are kept, and those that had to be forgotten since the start. */
@@ -230,6 +206,39 @@ export class Outbox {
   oldest(): number | undefined {
     const found = STREAMS.flatMap((name) => this.#streams[name].oldest() ?? []);
     return found.length > 0 ? Math.min(...found) : undefined;
+  }
+
+  /**
+   * Takes what was refused for good back, as events accepted now. They leave with the backlog.
+   * @returns how many
+   * @throws TidegateError OUTBOX_STORE when the disk refuses, or is full
+   */
+  requeue(): Promise<number> {
+    return this.#rejections.requeue(this.#flush);
+  }
+
+  /**
+   * Removes all events of a lane that wait, but for those on their way. A gap tells the upstream.
+   * @returns how many
+   * @throws TidegateError OUTBOX_STORE when the disk refuses; what was in memory is removed then
+   */
+  async purge(lane: StreamName): Promise<number> {
+    const before = this.#accounts.ended(lane, 'purged');
+    const tell = (gap: GapEvent): Promise<void> => {
+      this.#lose(lane, 'purged', gap.count ?? 0);
+      this.#take(gap);
+      return this.#flush();
+    };
+    await this.#streams[lane].purge(tell, (events) => this.#lose(lane, 'purged', events));
+    return this.#accounts.ended(lane, 'purged') - before;
+  }
+
+  /** Forgets what was refused for good. @returns how many events */
+  async purgeRejected(): Promise<number> {
+    const held = this.#rejections.purge();
+    const kept = await this.#options.file.purgeRejected();
+    this.#rejections.kept = 0;
+    return held + kept;
   }
 
   /** Writes all that is in memory to disk and closes the file. */
@@ -278,22 +287,6 @@ export class Outbox {
     }
   }
 
-  /** Group commit: one transaction at a time; what arrives meanwhile goes with the next. Resolves when all accepted before is tried. */
-  #flush(): Promise<void> {
-    if (this.#flushing) {
-      this.#queued ??= this.#flushing.then(() => {
-        this.#queued = undefined;
-        return this.#flush();
-      });
-      return this.#queued;
-    }
-    this.#flushing = this.#commit().finally(() => {
-      this.#flushing = undefined;
-      this.#options.ready();
-    });
-    return this.#flushing;
-  }
-
   /** Writes what waits in memory, and tells the file what was settled there. */
   async #commit(): Promise<void> {
     const { file, config, log, clock } = this.#options;
@@ -303,8 +296,10 @@ export class Outbox {
     );
     const settled = { alarm: alarm.takeEnds(), live: live.takeEnds() };
     const rejected = this.#rejections.take();
+    const requeue = this.#rejections.nextRequeue(this.#lastSeq + 1, this.#kept());
+    this.#lastSeq += requeue?.most ?? 0;
     const learnt = this.#timeTold ? undefined : clock.base;
-    const idle = chunks.length === 0 && rejected.length === 0 && !learnt;
+    const idle = chunks.length === 0 && rejected.length === 0 && !requeue && !learnt;
     if (idle && ENDS.every((end) => !settled.alarm[end] && !settled.live[end])) return;
     for (const { entries } of chunks) for (const entry of entries) entry.saving = true;
     const keepInMemory = (): void => {
@@ -320,10 +315,11 @@ export class Outbox {
         removable,
         settled,
         rejected,
+        ...(requeue && { requeue }),
         ...(expireBefore !== undefined && { expireBefore }),
         ...(learnt && { learnt }),
       });
-      const { ids, removed, bytes, room, oldest } = done;
+      const { ids, removed, bytes, room, oldest, requeued } = done;
       this.#rejections.stored(done.rejected);
       if (learnt) this.#timeTold = true;
       this.bytesOnDisk = bytes;
@@ -332,6 +328,11 @@ export class Outbox {
       if (ids)
         for (const [i, { name, entries }] of chunks.entries()) this.#streams[name].saved(entries, ids[i] as number);
       else keepInMemory();
+      if (requeued) this.#rejections.requeued(requeued);
+      for (const each of requeued ?? []) {
+        this.#streams[each.stream].requeued(each);
+        this.#accounts.accept(each.stream, each.events);
+      }
       this.#noteFull(ids === undefined);
       for (const gone of removed) {
         this.#streams[gone.stream].removedFromDisk(gone.events);
@@ -364,19 +365,14 @@ export class Outbox {
   /** Counts events that ended otherwise than by the upstream. */
   #lose(stream: StreamName, end: End, events: number): void {
     if (events === 0) return;
-    this.#totals[stream][end] += events;
+    this.#accounts.end(stream, end, events);
     if (end === 'thinned') return;
-    this.counters.dropped += events;
     this.#options.log.warn({ stream, events, cause: end }, 'events were removed; a gap tells the upstream');
   }
 
   /** One gap for each lane follows what was refused there. */
   #tellRefused(): void {
-    for (const lane of STREAMS) {
-      const gap = this.#refused[lane];
-      delete this.#refused[lane];
-      if (gap) this.#take(gap);
-    }
+    for (const gap of this.#rejections.takeGaps()) this.#take(gap);
   }
 
   #failed(error: Error): void {

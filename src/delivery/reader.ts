@@ -5,17 +5,14 @@
 import { inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
+import type { KeptLane } from '../model.js';
 import { Corrections, corrected } from './correction.js';
 import { gapOf } from './gap.js';
 import type { Told } from './json-payload.js';
-import { hasRejected, type RejectedRow } from './rejected-table.js';
+import { hasRejected, type RejectedRow, rejectedEvent } from './rejected-table.js';
 import { headOf, type Row, type StreamName } from './rows.js';
 import { decodeSegment } from './segment.js';
 import { readStarts } from './starts.js';
-
-/** What is kept of an upstream: what waits, by lane (the backlog is part of `live`), and what the upstream refused for good. */
-export const KEPT_LANES = ['alarm', 'live', 'rejected'] as const;
-export type KeptLane = (typeof KEPT_LANES)[number];
 
 /** One event that is kept. */
 export interface KeptEvent {
@@ -76,13 +73,9 @@ function* readRejected(db: Database.Database, corrections: Corrections): Generat
   if (!hasRejected(db)) return;
   const next = db.prepare<[number], RejectedRow>('SELECT * FROM rejected WHERE id > ? ORDER BY id LIMIT 1');
   for (let row = next.get(0); row; row = next.get(row.id)) {
-    const { epoch, stream, at, late, reason } = row;
-    for (const { seq, event } of decodeSegment(inflateRawSync(row.body).toString('utf8'), stream))
-      yield {
-        lane: 'rejected',
-        entry: { epoch, seq, event: corrected(event, corrections.of(epoch)), late: late === 1 },
-        rejection: { at, reason },
-      };
+    const { epoch, seq, at, late, reason } = row;
+    const event = corrected(rejectedEvent(row), corrections.of(epoch));
+    yield { lane: 'rejected', entry: { epoch, seq, event, late: late === 1 }, rejection: { at, reason } };
   }
 }
 

@@ -1,7 +1,9 @@
 /** The table of an outbox file that keeps what the upstream refused for good (Dead Letter Channel): bounded, the oldest give way. */
-import { deflateRawSync } from 'node:zlib';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
+import type { Event } from '../model.js';
 import type { StreamName } from './rows.js';
+import { decodeSegment } from './segment.js';
 
 /** One refused event. */
 export interface Rejected {
@@ -27,6 +29,8 @@ export interface RejectedRow extends Omit<Rejected, 'late' | 'text'> {
 
 /** What became of refused events. */
 export interface Kept {
+  /** The highest id that was given; 0 when the table is empty. */
+  readonly last: number;
   /** Events that the table keeps now. */
   readonly kept: number;
   /** Events that had to be forgotten. */
@@ -47,9 +51,29 @@ export function hasRejected(db: Database.Database): boolean {
   return db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'rejected'").get() !== undefined;
 }
 
-/** How many events are kept. */
-export function countRejected(db: Database.Database): number {
-  return db.prepare<[], number>('SELECT count(*) FROM rejected').pluck().get() ?? 0;
+/** What is kept. */
+export function keptIn(db: Database.Database): Kept {
+  const row = db
+    .prepare<[], Kept>('SELECT count(*) AS kept, coalesce(max(id), 0) AS last, 0 AS forgotten FROM rejected')
+    .get();
+  if (!row) throw new TypeError('an aggregate gives one row');
+  return row;
+}
+
+/** Takes the oldest out, up to an id. */
+export function takeRejected(db: Database.Database, upTo: number, most: number): RejectedRow[] {
+  const rows = db
+    .prepare<[number, number], RejectedRow>('SELECT * FROM rejected WHERE id <= ? ORDER BY id LIMIT ?')
+    .all(upTo, most);
+  db.prepare('DELETE FROM rejected WHERE id <= ?').run(rows.at(-1)?.id ?? 0);
+  return rows;
+}
+
+/** The event of a row. */
+export function rejectedEvent({ body, stream }: RejectedRow): Event {
+  const [found] = decodeSegment(inflateRawSync(body).toString('utf8'), stream);
+  if (!found) throw new TypeError('a segment without an event');
+  return found.event;
 }
 
 /**
@@ -69,7 +93,8 @@ export function addRejected(db: Database.Database, rejected: readonly Rejected[]
     if (left < 0) forgotten++;
     else insert.run(epoch, seq, stream, at, late ? 1 : 0, reason, body);
   }
-  return { forgotten: forgotten + limitRejected(db, most), kept: countRejected(db) };
+  const gone = forgotten + limitRejected(db, most);
+  return { ...keptIn(db), forgotten: gone };
 }
 
 /** Makes the oldest give way for so many bytes that are needed for others. Gives how many were removed. */

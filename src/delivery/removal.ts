@@ -23,6 +23,7 @@ export class Removal {
   #running: Promise<void> | undefined;
   #sentAhead = 0;
   #failing = false;
+  #held = false;
   readonly #options: RemovalOptions;
 
   constructor(options: RemovalOptions) {
@@ -32,6 +33,22 @@ export class Removal {
   add(segment: Segment): void {
     this.#rows.push(segment);
     void this.run();
+  }
+
+  /** Removes nothing until `work` is done; what it adds is removed then. */
+  async after(work: () => Promise<void>): Promise<void> {
+    this.#held = true;
+    try {
+      await work();
+    } finally {
+      this.#held = false;
+      void this.run();
+    }
+  }
+
+  /** True for a row that is settled, though it may still be in the file. */
+  has(id: number): boolean {
+    return this.#rows.some((segment) => segment.id === id);
   }
 
   /** Counts an event that is on disk and was sent. */
@@ -53,7 +70,7 @@ export class Removal {
   }
 
   async #removeAll(): Promise<void> {
-    while (this.#rows.length > 0) {
+    while (this.#rows.length > 0 && !this.#held) {
       const gone = this.#rows.slice();
       const ends: Partial<Totals> = {};
       for (const segment of gone) addTo(ends, segment.ends);

@@ -10,9 +10,17 @@ import { TidegateError } from '../errors.js';
 import type { GapCause } from '../model.js';
 import type { TimeBase } from '../ops/clock.js';
 import { Budget, type Limits, type Removable, type Removed } from './budget.js';
-import { Corrections, type Start } from './correction.js';
+import { Corrections, corrected, type Start } from './correction.js';
 import { type Ledger, openLedger, type Settled, type Totals } from './counters.js';
-import { addRejected, countRejected, type Kept, type Rejected, shrinkRejected } from './rejected-table.js';
+import {
+  addRejected,
+  type Kept,
+  keptIn,
+  type Rejected,
+  rejectedEvent,
+  shrinkRejected,
+  takeRejected,
+} from './rejected-table.js';
 import {
   bringUpToDate,
   bytesInUse,
@@ -26,9 +34,11 @@ import {
   oldestOf,
   type Row,
   type SegmentHead,
+  STREAMS,
   type StreamName,
 } from './rows.js';
 import { openSound, type Salvage } from './salvage.js';
+import { chunked, pack } from './segment.js';
 import { beginStart, learnTime, readStarts } from './starts.js';
 
 const PAGE = 4096;
@@ -61,6 +71,29 @@ export interface Commit {
   readonly rejected: readonly Rejected[];
   /** The clock was set: times count from here. */
   readonly learnt?: TimeBase;
+  /** What of it is to wait again, as segments behind all others. */
+  readonly requeue?: Requeue;
+}
+
+/** Takes refused events back. */
+export interface Requeue {
+  /** Up to this id, at most so many. */
+  readonly upTo: number;
+  readonly most: number;
+  /** The number of the first; those that follow count on from there. */
+  readonly firstSeq: number;
+  /** As in a segment's head. */
+  readonly kept: number | null;
+}
+
+/** A segment of what waits again. */
+export interface Requeued {
+  readonly stream: StreamName;
+  readonly row: number;
+  readonly lastSeq: number;
+  /** Entries, and those of them that are not gaps. */
+  readonly entries: number;
+  readonly events: number;
 }
 
 /** What a commit did. */
@@ -75,6 +108,8 @@ export interface Committed {
   /** Time of the oldest event on disk, milliseconds since 1970. */
   readonly oldest: Readonly<Record<StreamName, number | undefined>>;
   readonly rejected: Kept;
+  /** What waits again; undefined when nothing was asked for, or there was no room for anything. */
+  readonly requeued: readonly Requeued[] | undefined;
 }
 
 /** An open outbox file. */
@@ -133,8 +168,8 @@ export class SegmentFile {
   }
 
   /** Events that the upstream refused for good, and that are kept. */
-  rejected(): number {
-    return countRejected(this.#db);
+  rejected(): Kept {
+    return keptIn(this.#db);
   }
 
   /** Bytes by which the file may grow before something gives way. */
@@ -146,7 +181,7 @@ export class SegmentFile {
    * Writes segments in one transaction, making room first where the budget asks for it.
    * @throws the database's own error (SQLITE_FULL, SQLITE_IOERR, …); nothing is written then
    */
-  commit({ segments, removable, expireBefore, settled, rejected, learnt }: Commit): Committed {
+  commit({ segments, removable, expireBefore, settled, rejected, requeue, learnt }: Commit): Committed {
     const contents = segments.map(contentOf);
     const own = this.#own(removable);
     this.#removable = removable;
@@ -160,6 +195,7 @@ export class SegmentFile {
       removed.push(...room.removed);
       const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, contents[i] as Content)) : undefined;
       this.#ledger.add(settled, removed);
+      const requeued = requeue && room.fits ? this.#requeue(requeue) : undefined;
       const kept = this.#reject(rejected);
       return {
         ids,
@@ -168,6 +204,7 @@ export class SegmentFile {
         room: this.room(),
         oldest: this.#oldest(),
         rejected: { ...kept, forgotten: kept.forgotten + forgotten },
+        requeued,
       };
     });
     this.#thinned = [];
@@ -209,6 +246,22 @@ export class SegmentFile {
       this.#ledger.add({ alarm: {}, live: {}, [stream]: ends }, []);
       return this.#reject(rejected);
     });
+  }
+
+  /** Removes some of what waits in a stream, and leaves a gap. Gives undefined when there is no more. */
+  purge(stream: StreamName, rows: Removable[StreamName]): Removed | undefined {
+    const none = { after: 0, upTo: 0, settled: [] };
+    const own = this.#own({ alarm: none, live: none, [stream]: rows });
+    return this.#write(() => {
+      const gone = this.#budget.purge(stream, own);
+      if (gone) this.#ledger.add(undefined, [gone]);
+      return gone;
+    });
+  }
+
+  /** Forgets what was refused for good. Gives how many events. */
+  purgeRejected(): number {
+    return this.#write(() => takeRejected(this.#db, Number.MAX_SAFE_INTEGER, -1).length);
   }
 
   /** Replaces a row by what of it is still unsettled, in its place, and notes how the rest ended. */
@@ -257,6 +310,24 @@ export class SegmentFile {
 
   #budgetFor(limits: Limits): Budget {
     return new Budget(this.#db, this.#path, limits, 2 * logPages(limits.size) * PAGE, this.#corrections);
+  }
+
+  #requeue({ upTo, most, firstSeq, kept }: Requeue): Requeued[] {
+    const entries = takeRejected(this.#db, upTo, most).map((row, i) => {
+      return {
+        epoch: this.epoch,
+        seq: firstSeq + i,
+        event: corrected(rejectedEvent(row), this.#corrections.of(row.epoch)),
+      };
+    });
+    return STREAMS.flatMap((stream) =>
+      chunked(entries.filter(({ event }) => event.lane === stream)).map((own) => {
+        const segment = pack(stream, own, kept);
+        const { lastSeq, gap, events } = segment;
+        const row = this.#insert(segment, contentOf(segment));
+        return { stream, row, lastSeq, entries: own.length, events: gap === null ? events : 0 };
+      }),
+    );
   }
 
   #insert(segment: NewSegment, content: Content): number {

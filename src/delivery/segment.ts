@@ -35,9 +35,12 @@ export interface StoredSegment {
   events: (StoredReadings | StoredGap)[];
 }
 
+/** What a segment keeps of an entry. */
+export type Packed = Pick<Entry, 'epoch' | 'seq' | 'event'>;
+
 /** Entries as one segment; a gap as a row of its own, so that it outlives what it stands beside. `kept` is the steady time of now, null while the clock is not set. */
-export function pack(stream: StreamName, entries: readonly Entry[], kept: number | null): NewSegment {
-  const [first, last] = [entries[0] as Entry, entries.at(-1) as Entry];
+export function pack(stream: StreamName, entries: readonly Packed[], kept: number | null): NewSegment {
+  const [first, last] = [entries[0] as Packed, entries.at(-1) as Packed];
   if (entries.length === 1 && first.event.kind === 'gap') return packGap(stream, first, first.event, kept);
   let [readings, from, to] = [0, Number.POSITIVE_INFINITY, 0];
   for (const { event } of entries) {
@@ -60,15 +63,15 @@ export function pack(stream: StreamName, entries: readonly Entry[], kept: number
   return { stream, ...head, gap: null, text: encodeSegment(entries) };
 }
 
-function packGap(stream: StreamName, { epoch, seq }: Entry, gap: GapEvent, now: number | null): NewSegment {
+function packGap(stream: StreamName, { epoch, seq }: Packed, gap: GapEvent, now: number | null): NewSegment {
   const { cause, count: events = 0, from, to, device, clock } = gap;
   const head = { epoch, firstSeq: seq, lastSeq: seq, events, readings: 0, from, to, kept: clock ? null : now };
   return { stream, ...head, device: device || null, gap: cause, text: '' };
 }
 
 /** Cuts entries where a segment would hold too many readings, and around gaps. */
-export function chunked(entries: readonly Entry[]): Entry[][] {
-  const chunks: Entry[][] = [];
+export function chunked<Some extends Packed>(entries: readonly Some[]): Some[][] {
+  const chunks: Some[][] = [];
   let room = 0;
   for (const entry of entries) {
     const gap = entry.event.kind === 'gap';

@@ -7,7 +7,7 @@ import { STREAMS } from './rows.js';
 /** Begins a start, and forgets those that have left nothing. */
 export function beginStart(db: Database.Database, { boot, zero }: TimeBase): Start[] {
   const last = db.prepare<[], number | null>('SELECT max(epoch) FROM starts').pluck().get() ?? 0;
-  const left = STREAMS.map((stream) => `SELECT epoch FROM ${stream}`).join(' UNION ');
+  const left = [...STREAMS, 'rejected'].map((stream) => `SELECT epoch FROM ${stream}`).join(' UNION ');
   db.exec(`DELETE FROM starts WHERE epoch NOT IN (${left})`);
   insertStart(db, { epoch: last + 1, boot, zero, correction: null });
   return readStarts(db);

@@ -37,15 +37,19 @@ export function outboxFiles(data: string): { id: string; path: string }[] {
 }
 
 /**
- * Reads every outbox file of a data folder, without changing any. Segments on their way out are counted until they are settled.
+ * Reads the outbox files of a data folder, all or those of some upstreams, without changing any. Segments on their way out are counted until
+ * they are settled.
  * @throws TidegateError OUTBOX_OPEN when a file is not an outbox
  */
-export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]> {
-  const files = outboxFiles(data);
+export async function readOutboxStatus(
+  data: string,
+  wanted: (id: string) => boolean = () => true,
+): Promise<OutboxFileStatus[]> {
+  const files = outboxFiles(data).filter(({ id }) => wanted(id));
   if (files.length === 0) return [];
   const { default: Database } = await import('better-sqlite3');
   const { bytesInUse, extentOf } = await import('./rows.js');
-  const { countRejected, hasRejected } = await import('./rejected-table.js');
+  const { hasRejected, keptIn } = await import('./rejected-table.js');
   const { readStarts } = await import('./starts.js');
   const { accountOf, readTotals } = await import('./counters.js');
   return files.map(({ id, path: file }) => {
@@ -61,7 +65,7 @@ export async function readOutboxStatus(data: string): Promise<OutboxFileStatus[]
           file,
           alarm: alarm.events,
           backlog: live.events,
-          rejected: hasRejected(db) ? countRejected(db) : 0,
+          rejected: hasRejected(db) ? keptIn(db).kept : 0,
           readings: alarm.readings + live.readings,
           bytes: bytesInUse(db),
           oldest: times.length > 0 ? Math.min(...times) : undefined,

@@ -51,6 +51,10 @@ function answer({ file: handle, call }: Request): unknown {
       return file.rewrite(call.stream, call.row, call.segment, call.ends);
     case 'limit':
       return file.limit(call.limits);
+    case 'purge':
+      return file.purge(call.stream, call.rows);
+    case 'purgeRejected':
+      return file.purgeRejected();
     case 'close':
       files.delete(handle);
       return file.close();

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, TidegateError } from '../errors.js';
 import type { TimeBase } from '../ops/clock.js';
-import type { Limits } from './budget.js';
+import type { Limits, Removable, Removed } from './budget.js';
 import type { Start } from './correction.js';
 import type { Totals } from './counters.js';
 import type { Kept, Rejected } from './rejected-table.js';
@@ -24,6 +24,8 @@ type Call =
   | { op: 'remove'; stream: StreamName; ids: readonly number[]; ends: Partial<Totals>; rejected: readonly Rejected[] }
   | { op: 'rewrite'; stream: StreamName; row: number; segment: NewSegment; ends: Partial<Totals> }
   | { op: 'limit'; limits: Limits }
+  | { op: 'purge'; stream: StreamName; rows: Removable[StreamName] }
+  | { op: 'purgeRejected' }
   | { op: 'close' }
   | { op: 'ping' };
 
@@ -42,8 +44,8 @@ export interface Opened {
   readonly live: Extent;
   /** Counts since the file was made. */
   readonly totals: Readonly<Record<StreamName, Readonly<Totals>>>;
-  /** Events that the upstream refused for good, and that are kept. */
-  readonly rejected: number;
+  /** What the upstream refused for good, and is kept. */
+  readonly rejected: Kept;
   /** Set when the file was found damaged and this is the one that replaces it. */
   readonly salvage?: Salvage;
 }
@@ -61,6 +63,8 @@ export interface StoreFile extends Opened {
   rewrite(stream: StreamName, row: number, segment: NewSegment, ends: Partial<Totals>): Promise<void>;
   /** Keeps within other limits from now on. */
   limit(limits: Limits): Promise<void>;
+  purge(stream: StreamName, rows: Removable[StreamName]): Promise<Removed | undefined>;
+  purgeRejected(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -107,6 +111,8 @@ export function openStore(): Store {
         remove: (stream, ids, ends, rejected) => ask(file, { op: 'remove', stream, ids, ends, rejected }),
         rewrite: (stream, row, segment, ends) => ask(file, { op: 'rewrite', stream, row, segment, ends }),
         limit: (limits) => ask(file, { op: 'limit', limits }),
+        purge: (stream, rows) => ask(file, { op: 'purge', stream, rows }),
+        purgeRejected: () => ask(file, { op: 'purgeRejected' }),
         close: () => ask(file, { op: 'close' }),
       };
     },

@@ -6,14 +6,14 @@
 import type { Event, GapCause, GapEvent } from '../model.js';
 import type { Removable } from './budget.js';
 import { type Corrections, corrected } from './correction.js';
-import { addTo, type End, type Totals } from './counters.js';
+import { addTo, ENDS, type End, type Totals } from './counters.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
 import { gapOf, merged } from './gap.js';
 import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
 import type { Extent, StreamName } from './rows.js';
 import { decodeSegment } from './segment.js';
-import type { StoredRow } from './segment-file.js';
+import type { Requeued, StoredRow } from './segment-file.js';
 import type { StoreFile } from './store.js';
 
 /** How few events read back from disk may wait before the next segment is fetched. */
@@ -41,7 +41,11 @@ export class Stream {
   /** Rows up to this id are released; rows up to the other are read back. */
   #releasedUpTo: number;
   #loadedUpTo = 0;
-  #loading = false;
+  #loading: Promise<void> | undefined;
+  /** True while events are removed: nothing is fetched or released then. */
+  #purging = false;
+  /** Rows of taken-back events that come behind what `fresh` holds. */
+  readonly #requeued: Requeued[] = [];
   /** Of released rows: what of them was settled before. */
   readonly #settled = new Map<number, Pick<Segment, 'done' | 'ends'>>();
   /** How events ended that were never on disk, and that no transaction has told of yet. */
@@ -76,7 +80,9 @@ export class Stream {
 
   /** The oldest young event that waits. With `savedOnly` it must be on disk already. */
   nextFresh(savedOnly: boolean): Entry | undefined {
+    this.#releaseRequeued();
     const entry = this.fresh.next();
+    if (entry && this.#requeued.some(({ lastSeq }) => entry.seq > lastSeq)) return undefined;
     return entry && (entry.segment || !savedOnly) && !this.#tooFarAhead(entry) ? entry : undefined;
   }
 
@@ -149,7 +155,8 @@ export class Stream {
 
   /** Lets go of segments that are older than `bornBefore`, or whatever their age while `fresh` outweighs `weight`. */
   release(bornBefore: number, weight: number): void {
-    for (;;) {
+    while (!this.#purging) {
+      this.#releaseRequeued();
       const segment = this.fresh.peek()?.segment;
       if (!segment) return;
       let count = 0;
@@ -172,6 +179,65 @@ export class Stream {
       this.onDisk += events;
       this.#releasedUpTo = segment.id;
       if (segment.done.length > 0) this.#settled.set(segment.id, segment);
+    }
+  }
+
+  /** Notes a row of taken-back events: they leave from disk, in the order of their numbers. */
+  requeued(requeued: Requeued): void {
+    this.onDisk += requeued.events;
+    this.#requeued.push(requeued);
+    this.#releaseRequeued();
+  }
+
+  /**
+   * Removes all events that wait, but for those on their way; gaps stay. Those in memory are removed once `tell` has taken a gap for them,
+   * those on disk leave one there.
+   * @param count is told how many were removed from disk
+   */
+  async purge(tell: (gap: GapEvent) => Promise<void>, count: (events: number) => void): Promise<void> {
+    const { file, name, ready } = this.#options;
+    this.#purging = true;
+    try {
+      await this.#loading;
+      await this.#purgeMemory(tell);
+      for (let gone = await file.purge(name, this.removable); gone; gone = await file.purge(name, this.removable)) {
+        this.removedFromDisk(gone.events);
+        count(gone.events);
+      }
+      for (const id of [...this.#settled.keys()]) {
+        const row = await file.next(name, id - 1, id);
+        const loadedUpTo = this.#loadedUpTo;
+        if (row) this.#unpack(row);
+        this.#loadedUpTo = loadedUpTo;
+      }
+      await this.#purgeMemory(tell);
+    } finally {
+      this.#purging = false;
+      ready();
+    }
+  }
+
+  async #purgeMemory(tell: (gap: GapEvent) => Promise<void>): Promise<void> {
+    const waits = ({ state, event }: Entry): boolean => state === 'waiting' && event.kind !== 'gap';
+    let gap: GapEvent | undefined;
+    // Their rows go once the gap is on disk: a crash tells too much rather than too little.
+    await this.#removal.after(async () => {
+      for (const entry of [...this.stored, ...this.fresh].filter(waits)) {
+        gap = merged(gap, entry.event, this.#options.settings().gapTopic, 'purged');
+        this.settle(entry, 'purged');
+      }
+      if (gap) await tell(gap);
+    });
+  }
+
+  /** Rows of taken-back events may be read once nothing older is left in `fresh`. */
+  #releaseRequeued(): void {
+    for (;;) {
+      const [first] = this.#requeued;
+      const oldest = this.fresh.peek();
+      if (!first || (oldest && oldest.seq <= first.lastSeq)) return;
+      this.#requeued.shift();
+      this.#releasedUpTo = Math.max(this.#releasedUpTo, first.row);
     }
   }
 
@@ -260,32 +326,33 @@ export class Stream {
   }
 
   #load(): void {
-    if (this.#loading || this.#loadedUpTo >= this.#releasedUpTo) return;
-    this.#loading = true;
+    if (this.#loading || this.#purging || this.#loadedUpTo >= this.#releasedUpTo) return;
+    this.#loading = this.#loadNext().finally(() => {
+      this.#loading = undefined;
+      this.#options.ready();
+    });
+  }
+
+  async #loadNext(): Promise<void> {
     const upTo = this.#releasedUpTo;
-    this.#options.file.next(this.#options.name, this.#loadedUpTo, upTo).then(
-      (row) => {
-        this.#loading = false;
-        this.diskFails = false;
-        if (row) this.#unpack(row);
-        else this.#loadedUpTo = upTo;
-        if (this.#loadedUpTo >= this.#releasedUpTo) this.onDisk = 0;
-        this.#options.ready();
-      },
-      (error: Error) => {
-        this.diskFails = true;
-        this.#options.failed(error);
-        // Asked again at the next tick of the outbox, not at once.
-        setTimeout(() => {
-          this.#loading = false;
-          this.#options.ready();
-        }, 1000).unref();
-      },
-    );
+    try {
+      const row = await this.#options.file.next(this.#options.name, this.#loadedUpTo, upTo);
+      this.diskFails = false;
+      if (row) this.#unpack(row);
+      else this.#loadedUpTo = upTo;
+      if (this.#loadedUpTo >= this.#releasedUpTo)
+        this.onDisk = this.#requeued.reduce((sum, { events }) => sum + events, 0);
+    } catch (error) {
+      this.diskFails = true;
+      this.#options.failed(error as Error);
+      // Asked again after a while, not at once.
+      await new Promise((resolve) => setTimeout(resolve, 1000).unref());
+    }
   }
 
   #unpack(row: StoredRow): void {
     this.#loadedUpTo = row.id;
+    if (this.#removal.has(row.id)) return;
     const { done = [], ends = {} } = this.#settled.get(row.id) ?? {};
     this.#settled.delete(row.id);
     const settled = new Set(done);
@@ -296,7 +363,7 @@ export class Stream {
       this.stored.push({ epoch: row.epoch, seq, event, born: 0, late: true, state: 'waiting', saving: false, segment });
       segment.open++;
     }
-    if (row.gap === null) this.removedFromDisk(row.events - settled.size);
+    if (row.gap === null) this.removedFromDisk(row.events - ENDS.reduce((sum, end) => sum + (ends[end] ?? 0), 0));
     if (segment.open === 0) this.#removal.add(segment);
   }
 

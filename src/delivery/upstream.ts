@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
-import type { Event } from '../model.js';
+import type { Event, KeptLane } from '../model.js';
 import type { Clock } from '../ops/clock.js';
-import type { Limits } from './budget.js';
+import { limitsOf } from './budget.js';
+import type { Purged } from './closed-outbox.js';
 import type { Account } from './counters.js';
 import { Forwarder } from './forwarder.js';
 import { encodeJson } from './json-payload.js';
@@ -69,6 +70,10 @@ export interface Upstream {
   status(): UpstreamStatus;
   /** Works by another configuration from now on. What waits stays where it is, and only a link that differs is closed and opened again. */
   use(config: UpstreamConfig): Promise<void>;
+  /** Takes what was refused for good back; see `Outbox.requeue`. */
+  requeue(): Promise<number>;
+  /** Removes all events of some lanes; see `Outbox.purge`. */
+  purge(lanes: readonly KeptLane[]): Promise<Purged>;
   /** Lets what is in flight arrive, says goodbye, writes the rest to disk. Resolves within about 4 s. */
   close(): Promise<void>;
 }
@@ -81,7 +86,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   const { id, gateway, log } = options;
   let { config } = options;
   const path = join(outboxFolder(options.folder), `${id}.sqlite`);
-  const file = await options.store.open(path, limitsOf(config), options.clock.base);
+  const file = await options.store.open(path, limitsOf(config.buffer), options.clock.base);
   const topic = (template: string): string => template.replaceAll('{gateway}', gateway).replaceAll('{upstream}', id);
   const ready = (): void => forwarder.pump();
   const outbox = new Outbox({ ...settingsOf(config), file, log, clock: options.clock, ready });
@@ -114,7 +119,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       const before = config;
       config = next;
       outbox.use(settingsOf(next));
-      await file.limit(limitsOf(next)).catch((error: unknown) => {
+      await file.limit(limitsOf(next.buffer)).catch((error: unknown) => {
         log.error({ err: error }, 'the outbox cannot take its new limits; the former ones go on');
       });
       if (isDeepStrictEqual(linkOf(before), linkOf(next))) return ready();
@@ -123,6 +128,13 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       outbox.rewind();
       forwarder = linkTo(next);
       forwarder.start();
+    },
+    requeue: () => outbox.requeue(),
+    async purge(lanes) {
+      const events: Partial<Record<KeptLane, number>> = {};
+      for (const lane of lanes)
+        events[lane] = await (lane === 'rejected' ? outbox.purgeRejected() : outbox.purge(lane));
+      return { events, fileRemoved: false };
     },
     async close() {
       for (const each of [rate, drain, growth]) each.stop();
@@ -160,11 +172,6 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
         to: at,
       });
   }
-}
-
-function limitsOf({ buffer }: UpstreamConfig): Limits {
-  const { size, keep_free: keepFree, when_full: whenFull, rejected } = buffer;
-  return { size, keepFree, whenFull, rejected };
 }
 
 /** What a link is made of; topics of events are the router's. */

@@ -1,8 +1,11 @@
 /** All upstreams of a gateway. They take events at once, even while their outboxes and the MQTT library are still being opened. */
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
-import type { Event } from '../model.js';
+import { messageOf, TidegateError } from '../errors.js';
+import type { Event, KeptLane } from '../model.js';
 import type { Clock } from '../ops/clock.js';
+import type { Purged } from './closed-outbox.js';
+import type { OutboxFileStatus } from './status.js';
 import type { Store } from './store.js';
 import type { Upstream, UpstreamStatus } from './upstream.js';
 
@@ -31,25 +34,80 @@ export interface Upstreams {
    */
   prepare(configs: UpstreamsOptions['configs']): Promise<() => Promise<void>>;
   status(): UpstreamStatus[];
+  /** Outbox files that are kept though their upstream is not configured any more. */
+  orphans(): readonly OutboxFileStatus[];
+  /**
+   * Takes what an upstream refused for good back into its outbox. Gives how many events.
+   * @throws TidegateError USAGE when no upstream is called so, OUTBOX_STORE when the disk refuses
+   */
+  requeue(id: string): Promise<number>;
+  /**
+   * Removes all events of some lanes, also of an upstream that is not configured any more: its file goes once it is empty.
+   * @throws TidegateError USAGE when there is no such outbox, OUTBOX_STORE when the disk refuses
+   */
+  purge(id: string, lanes: readonly KeptLane[]): Promise<Purged>;
   /** Resolves when the outboxes' thread answers. */
   ping(): Promise<void>;
   /** Lets what is in flight arrive and writes the rest to disk. */
   close(): Promise<void>;
 }
 
+const ORPHAN =
+  'an outbox whose upstream is not in gateway.yaml: its events are kept until you put the upstream back, or purge them (tidegate outbox)';
+
 /** Prepares upstreams; nothing is loaded or opened before `open`. */
 export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
   let { configs } = options;
   const waiting = new Map<string, Event[]>(Object.keys(configs).map((id) => [id, []]));
   const opened = new Map<string, Upstream>();
+  /** Files at work that no upstream has open, or that one is closing. */
+  const busy = new Map<string, Promise<unknown>>();
   let store: Promise<Store> | undefined;
+  let orphans: readonly OutboxFileStatus[] | undefined;
 
   async function openOne(id: string, config: UpstreamConfig): Promise<Upstream> {
     const { gateway, folder, clock } = options;
-    store ??= import('./store.js').then(({ openStore }) => openStore());
+    await busy.get(id);
     const { openUpstream } = await import('./upstream.js');
     const log = options.log.child({ upstream: id });
-    return openUpstream({ id, config, gateway, folder, store: await store, log, clock });
+    return openUpstream({ id, config, gateway, folder, store: await theStore(), log, clock });
+  }
+
+  function theStore(): Promise<Store> {
+    store ??= import('./store.js').then(({ openStore }) => openStore());
+    return store;
+  }
+
+  /** Nothing else touches the file meanwhile. */
+  async function alone<Result>(id: string, work: () => Promise<Result>): Promise<Result> {
+    const turn = (busy.get(id) ?? Promise.resolve()).then(work);
+    const done = turn.catch(() => {});
+    busy.set(id, done);
+    try {
+      return await turn;
+    } finally {
+      if (busy.get(id) === done) busy.delete(id);
+    }
+  }
+
+  /** Looks for outbox files without an upstream, and names those that were not there before. */
+  async function findOrphans(): Promise<void> {
+    const { readOutboxStatus } = await import('./status.js');
+    const before = new Set(orphans?.map(({ id }) => id));
+    try {
+      orphans = await readOutboxStatus(options.folder, (id) => !Object.hasOwn(configs, id));
+    } catch (error) {
+      options.log.warn({ reason: messageOf(error) }, 'an outbox file without an upstream cannot be read');
+    }
+    for (const { id, file, alarm, backlog, rejected } of orphans ?? [])
+      if (!before.has(id)) options.log.warn({ upstream: id, file, alarm, backlog, rejected }, ORPHAN);
+  }
+
+  function openedOr(id: string): Upstream {
+    const upstream = opened.get(id);
+    if (upstream) return upstream;
+    const hint = `The running gateway has: ${[...opened.keys()].join(', ') || 'none'}.`;
+    throw new TidegateError('USAGE', `the running gateway has no upstream "${id}"`, { hint });
   }
 
   return {
@@ -68,6 +126,7 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
       // All have settled before the first failure is told, so that whoever closes now closes every one.
       await Promise.allSettled(openings);
       await Promise.all(openings);
+      await findOrphans();
     },
     async prepare(next) {
       const added = Object.entries(next).filter(([id]) => !opened.has(id));
@@ -85,7 +144,7 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
           const config = next[id];
           if (config !== undefined) return config === before[id] ? undefined : upstream.use(config);
           opened.delete(id);
-          return upstream.close().catch((error: unknown) => {
+          return alone(id, () => upstream.close()).catch((error: unknown) => {
             options.log.error(
               { upstream: id, err: error },
               'the upstream was removed, but its outbox could not be closed',
@@ -94,11 +153,26 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
         });
         for (const upstream of fresh) opened.set(upstream.id, upstream);
         await Promise.all(work);
+        if (orphans) await findOrphans();
       };
     },
     status: () => Object.keys(configs).map((id) => opened.get(id)?.status() ?? notYetOpen(id, waiting.get(id) ?? [])),
+    orphans: () => orphans ?? [],
+    requeue: async (id) => openedOr(id).requeue(),
+    async purge(id, lanes) {
+      const orphan = Object.hasOwn(configs, id) ? undefined : orphans?.find((each) => each.id === id);
+      if (!orphan) return openedOr(id).purge(lanes);
+      const { purgeClosed } = await import('./closed-outbox.js');
+      const purged = await alone(id, async () => {
+        const { file: path } = orphan;
+        return purgeClosed({ store: await theStore(), path, limits: undefined, clock: options.clock }, lanes);
+      });
+      await findOrphans();
+      return purged;
+    },
     ping: async () => (await store)?.ping(),
     async close() {
+      await Promise.all(busy.values());
       await Promise.all([...opened.values()].map((upstream) => upstream.close()));
       await (await store)?.close();
     },

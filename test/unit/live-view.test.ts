@@ -45,6 +45,7 @@ const snapshot = (devices: DeviceSnapshot[], upstreams = [upstream()]): Snapshot
   polls: { polls: 100, readings: 1_000, overruns: 0, failures: 0, reconnects: 0, attempts: 1 },
   devices,
   upstreams,
+  orphans: [],
 });
 
 const draw = (shown: Snapshot, columns = 80, rows = 24) => renderView(shown, { columns, rows, color: false });
