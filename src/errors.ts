@@ -53,6 +53,11 @@ export const CODES = {
     'A key was changed that a running gateway cannot change.',
     'Restart the gateway, or change the key back.',
   ),
+  WIRE_LOAD: code(
+    'fix',
+    'What is to be read from a wire takes most of its time, or more than there is.',
+    'Poll less often (`every`), raise the speed, or put some devices on another wire.',
+  ),
   PROFILE_EXAMPLE: code(
     'fix',
     'An example of a profile does not give what it says.',

@@ -5,10 +5,11 @@ import { drivers as builtIn } from '../drivers/index.js';
 import { type ReadConfig, readConfig } from './config/load.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { Source } from './config/source.js';
-import { buildDevices, buildWires } from './devices/register.js';
+import { buildDevices, buildWires, type Wires } from './devices/register.js';
 import type { Driver } from './driver.js';
 import { ProblemList, type SourcePlace, type TidegateError } from './errors.js';
 import type { Device } from './model.js';
+import { plannedShare } from './polling/load.js';
 import { listProfiles, shippedProfiles } from './profiles/find.js';
 import { lintProfile } from './profiles/lint.js';
 import { type Drivers, type Profile, readProfile, unknownProfile } from './profiles/load.js';
@@ -83,7 +84,7 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
     rules,
     secrets,
     readFrom: { files: [file, ...read.secretFiles, ...certificatesOf(config)], folders: [folder, ownProfiles] },
-    warnings: findWarnings(read),
+    warnings: [...findWarnings(read), ...(options.thorough ? findBusyWires(read, wires, devices) : [])],
   };
 }
 
@@ -134,6 +135,28 @@ async function loadProfiles(
   }
   return profiles;
 }
+
+/** A wire that is planned to be busy for more of its time than this has no room for what goes wrong. */
+const FULL_WIRE = 0.8;
+
+/** Wires that are asked for more than they can well carry. */
+function findBusyWires({ source }: ReadConfig, wires: Wires, devices: readonly Device[]): TidegateError[] {
+  return [...wires.drivers].flatMap(([id, driver]) => {
+    const shares = devices
+      .filter(({ connection }) => connection === id)
+      .map((device) => ({ device: device.id, share: plannedShare(driver, wires.settings.get(id), device) ?? 0 }))
+      .sort((a, b) => b.share - a.share);
+    const total = shares.reduce((sum, { share }) => sum + share, 0);
+    const [most] = shares;
+    if (total <= FULL_WIRE || !most) return [];
+    const message = `reading all devices of "${id}" takes ${percent(total)} of its time`;
+    const share = shares.length > 1 ? `; ${most.device} alone takes ${percent(most.share)}` : '';
+    const hint = `poll less often (every), raise its speed (baud), or use another wire for some devices${share}`;
+    return [source.problem('WIRE_LOAD', ['connections', id], message, { hint, key: true })];
+  });
+}
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 function findWarnings({ config, source }: ReadConfig): TidegateError[] {
   const used = new Set(Object.values(config.devices).map(({ connection }) => connection));

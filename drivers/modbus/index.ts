@@ -2,11 +2,14 @@
 import type { Driver } from '../../src/driver.js';
 import { checkPoint } from './check.js';
 import { decodeExample } from './example.js';
+import { planReads } from './plan.js';
+import { priceOf } from './price.js';
 import {
   addressSchema,
   connectionSchema,
   deviceSchema,
   exampleSchema,
+  limitsOf,
   type ModbusAddress,
   type ModbusConnection,
   type ModbusDevice,
@@ -22,6 +25,10 @@ export const modbus: Driver<ModbusConnection, ModbusDevice, ModbusAddress, Modbu
   example: exampleSchema,
   claims: ({ serial }) => serial,
   checkPoint,
+  cost(connection, { settings }, points) {
+    const price = priceOf(connection, undefined);
+    return planReads(settings.unit, points, limitsOf(connection, settings), undefined, price).cost;
+  },
   decodeExample,
   open: async (connection, context) => (await import('./session.js')).openSession(connection, context),
   simulate: async (devices, options) => (await import('./simulator.js')).simulate(devices, options),

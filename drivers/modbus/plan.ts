@@ -51,6 +51,8 @@ export interface Plan {
   readonly refused: readonly { readonly index: number; readonly reason: string }[];
   /** What it was made for. */
   readonly price: Price;
+  /** Milliseconds that the requests take, probes left out. */
+  readonly cost: number;
   /** The request to begin with; moved on when one stays without reply, so that it does not hide the others. */
   first: number;
 }
@@ -98,7 +100,8 @@ export function planReads(
       requests.push(makeRequest(unit, table, entries));
     for (const entries of sick.values()) probes.push(makeRequest(unit, table, entries));
   }
-  return { requests, probes, refused, price, first: first % Math.max(1, requests.length) };
+  const cost = requests.reduce((sum, { table, count }) => sum + costOf(price, table, count), 0);
+  return { requests, probes, refused, price, cost, first: first % Math.max(1, requests.length) };
 }
 
 /**

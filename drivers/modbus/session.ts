@@ -19,6 +19,15 @@ export async function openSession(
   { log }: DriverContext,
 ): Promise<Session<ModbusDevice, ModbusAddress>> {
   const wire = await openWire(connection, (what) => log.debug(what));
+  return sessionOn(wire, connection, log);
+}
+
+/** A session on a wire that is open. */
+export function sessionOn(
+  wire: Wire,
+  connection: ModbusConnection,
+  log: DriverContext['log'],
+): Session<ModbusDevice, ModbusAddress> {
   return new ModbusSession(wire, connection, log);
 }
 

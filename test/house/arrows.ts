@@ -14,8 +14,8 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   gateway: ['reload', 'site', 'polling', 'routing', 'delivery', 'version', ...LOWER],
   // Knows what a site is made of; what runs it is told by the gateway.
   reload: ['site', 'ops', ...VOCABULARY],
-  // Rules are read with the rest, so that one run finds every problem.
-  site: ['drivers', 'routing', ...LOWER],
+  // Rules are read with the rest, and what wires can carry is reckoned, so that one run finds every problem.
+  site: ['drivers', 'polling', 'routing', ...LOWER],
   polling: LOWER,
   routing: LOWER,
   delivery: LOWER,

@@ -49,6 +49,27 @@ points:
   power: { address: 0, type: uint16 }
 `;
 
+test('a wire that is asked for more than it can well carry is warned of, with what to change', async () => {
+  const file = site({
+    'gateway.yaml': GATEWAY.replace('tcp: 10.0.0.5', 'serial: /dev/ttyUSB0, baud: 1200').replace(
+      'upstreams:',
+      '  meter-2: { profile: acme/meter, connection: plc, unit: 4 }\nupstreams:',
+    ),
+    'device-profiles/acme/meter.yaml': METER.replace('title: Meter', 'title: Meter\nsource: its manual').replace(
+      'uint16 }',
+      'uint16, every: 300ms, unit: W }\nexamples: [{ words: { 0: [7] }, gives: { power: 7 } }]',
+    ),
+  });
+  const { warnings } = await loadSite(file, { drivers: both, thorough: true });
+  const busy = warnings.find(({ code }) => code === 'WIRE_LOAD');
+  // A read takes 15 characters, 3.5 of silence and 20 ms: 174 ms of every 300.
+  expect(busy).toMatchObject({
+    message: 'reading all devices of "plc" takes 116 % of its time',
+    hint: 'poll less often (every), raise its speed (baud), or use another wire for some devices; meter-1 alone takes 58 %',
+    place: { line: 3 },
+  });
+});
+
 test('a site is devices, wires and rules, with all defaults filled in', async () => {
   const file = site({
     'gateway.yaml': GATEWAY,

@@ -1,0 +1,32 @@
+/** How much of a wire's time its schedule takes, as planned before anything was read. */
+import type { Driver } from '../driver.js';
+import type { Device } from '../model.js';
+import type { DueSet } from './due-set.js';
+import { Schedule } from './schedule.js';
+
+/** Reads after which a schedule is taken to repeat itself. */
+const MOST_READS = 1_000;
+
+/**
+ * The share of the wire's time (1 is all of it) that reading a device as often as its points ask for takes.
+ * @returns undefined where the driver cannot tell
+ */
+export function plannedShare(driver: Driver, settings: unknown, device: Device): number | undefined {
+  if (!driver.cost) return undefined;
+  const schedule = new Schedule(device.points, 0, 0);
+  const costs = new Map<DueSet, number>();
+  const slowest = Math.max(0, ...device.points.map(({ every }) => every));
+  const start = schedule.next;
+  let busy = 0;
+  for (let reads = 0; reads < MOST_READS && schedule.next < start + slowest; reads += 1) {
+    const due = schedule.take(schedule.next);
+    if (!due) return 0;
+    let cost = costs.get(due.set);
+    if (cost === undefined) {
+      cost = driver.cost(settings, device, due.set.points);
+      costs.set(due.set, cost);
+    }
+    busy += cost;
+  }
+  return schedule.next > start ? busy / (schedule.next - start) : 0;
+}
