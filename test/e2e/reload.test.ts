@@ -7,6 +7,7 @@ import { type Gateway, startGateway } from '../../src/gateway.js';
 import { TestBroker } from '../support/broker.js';
 import { CountingDevice } from '../support/counting-device.js';
 import { judge } from '../support/ledger.js';
+import { ScriptedBroker } from '../support/scripted-broker.js';
 import { meterProfile, SiteFolder, type Written } from '../support/site-folder.js';
 import { silent } from '../support/upstream.js';
 
@@ -111,29 +112,53 @@ test('twenty reloads of everything else: not one poll more or less, no connectio
 describe('an upstream', () => {
   const devices = { a: other1 };
 
-  test('that is pointed elsewhere takes along what waits, in its order', async () => {
-    const [gone, cloud] = [await broker(), await broker()];
-    await gone.down();
+  test.each(['gone', 'silent'])(
+    'that is pointed elsewhere, away from a broker that is %s, takes along what waits, in its order',
+    async (how) => {
+      const [gone, cloud] = [await ScriptedBroker.start({ publish: () => 'silence' }), await broker()];
+      onTestFinished(() => gone.stop());
+      const { url } = gone;
+    if (how === 'gone') gone.stop();
+      const site = { connections: { other: modbus(other) }, devices };
+      const buffer = { flush: '100ms', live_for: '200ms' };
+      const before = { ...upstream(cloud), url, buffer };
+      const gateway = await running({ ...site, upstreams: { cloud: before } });
+      await vi.waitFor(() => {
+        const { live = 0, backlog = 0 } = gateway.snapshot().upstreams[0]?.waiting ?? {};
+        expect(live + backlog).toBeGreaterThan(50);
+      }, 10_000);
+      expect(gone.published.length > 0).toBe(how === 'silent');
+      const { changes } = await reload(gateway, {
+        ...site,
+        upstreams: { cloud: upstream(cloud, { buffer }) },
+      });
+      expect(changes.upstreams.changed).toEqual({ cloud: ['url'] });
+      const { length } = other.shown;
+      await cloud.until(() => numbers(cloud, 'a').some((n) => n > length) && numbers(cloud, 'a').length >= length);
+      await gateway.stop();
+      const shown = other.shown.map(({ n }) => n).filter((n) => n <= length);
+      expect(judge(telemetry(cloud, 'a'), shown)).toMatchObject({ lost: [], outOfOrder: [], reused: [] });
+      expect(
+        new Set(telemetry(cloud, 'a').map(({ payload }) => (JSON.parse(payload) as { id: string }).id.split(':')[1]))
+          .size,
+      ).toBe(1);
+    },
+  );
+
+  test('whose link is opened anew sends nothing twice, while its broker is there', async () => {
+    const cloud = await broker();
     const site = { connections: { other: modbus(other) }, devices };
-    const gateway = await running({
-      ...site,
-      upstreams: { cloud: upstream(gone, { buffer: { flush: '100ms', live_for: '200ms' } }) },
-    });
-    await vi.waitFor(() => expect(gateway.snapshot().upstreams[0]?.waiting.backlog).toBeGreaterThan(20), 10_000);
-    const { changes } = await reload(gateway, {
-      ...site,
-      upstreams: { cloud: upstream(cloud, { buffer: { flush: '100ms', live_for: '200ms' } }) },
-    });
-    expect(changes.upstreams.changed).toEqual({ cloud: ['url'] });
-    const { length } = other.shown;
-    await cloud.until(() => numbers(cloud, 'a').some((n) => n > length) && numbers(cloud, 'a').length >= length);
-    await gateway.stop();
-    const shown = other.shown.map(({ n }) => n).filter((n) => n <= length);
-    expect(judge(telemetry(cloud, 'a'), shown)).toMatchObject({ lost: [], outOfOrder: [], reused: [] });
-    expect(
-      new Set(telemetry(cloud, 'a').map(({ payload }) => (JSON.parse(payload) as { id: string }).id.split(':')[1]))
-        .size,
-    ).toBe(1);
+    const gateway = await running({ ...site, upstreams: { cloud: upstream(cloud) } });
+    for (const client of ['a', 'b', 'c', 'd', 'e']) {
+      const { length } = numbers(cloud, 'a');
+      await cloud.until(() => numbers(cloud, 'a').length > length + 10);
+      await reload(gateway, { ...site, upstreams: { cloud: upstream(cloud, { client_id: client }) } });
+    }
+    const last = other.shown.length;
+    await cloud.until(() => numbers(cloud, 'a').some((n) => n > last));
+    const shown = other.shown.map(({ n }) => n).filter((n) => n <= last);
+    expect(judge(telemetry(cloud, 'a'), shown)).toMatchObject({ lost: [], duplicates: 0, outOfOrder: [] });
+    expect(cloud.json<{ state: string }>('/status').filter(({ state }) => state === 'online')).toHaveLength(6);
   });
 
   test('that is gone keeps its file; when it is back, all of it arrives', async () => {

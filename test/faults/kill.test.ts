@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CountingDevice } from '../support/counting-device.js';
-import { writeCountingSite } from '../support/counting-site.js';
+import { type CountingSite, writeCountingSite } from '../support/counting-site.js';
 import { FLUSH, Scene, times } from './scene.js';
 import { Writer } from './writer.js';
 
@@ -68,17 +68,20 @@ describe('kill -9', { timeout: TIMEOUT }, () => {
   test.each([
     ['of the whole gateway: what a device showed before the flush window arrives', 'at work'],
     ['of the whole gateway after SIGTERM, while it stops', 'while stopping'],
+    ['of the whole gateway while it takes up one change after the other', 'while reloading'],
   ])('%s', async (_, when) => {
     const scene = await Scene.set();
     const device = await CountingDevice.start();
     onTestFinished(() => device.stop());
     const upstream = { buffer: WINDOW };
-    const file = writeCountingSite({ folder: scene.folder, device: device.port, url: scene.cloud.url, upstream });
+    const site = { folder: scene.folder, device: device.port, url: scene.cloud.url, upstream };
+    const file = writeCountingSite(site);
     for (let kill = 0; kill < KILLS; kill++) {
       const before = device.shown.length;
       const child = spawn(process.execPath, [MAIN, 'run', file], { stdio: ['ignore', 'ignore', 'inherit'] });
       onTestFinished(() => void child.kill('SIGKILL'));
       await vi.waitFor(() => expect(device.shown.length).toBeGreaterThan(before), 10_000);
+      const changes = when === 'while reloading' ? change(scene, site, child) : undefined;
       await scene.wander();
       await scene.live(700);
       if (when === 'while stopping') {
@@ -86,12 +89,31 @@ describe('kill -9', { timeout: TIMEOUT }, () => {
         await scene.live(150);
       }
       const died = await killed(child);
+      await changes;
       scene.struck(died, device.shown.slice(before));
     }
     expect(scene.mustArrive.length).toBeGreaterThan(KILLS * 10);
     await scene.check(`kill -9 of the gateway ${when}`, 'tidegate/g/counter');
   });
 });
+
+/**
+ * Changes everything but what is counted, again and again until the gateway is dead: other devices and upstreams come and go, the
+ * link and the buffer are set anew.
+ */
+async function change(scene: Scene, site: CountingSite, gateway: ChildProcess): Promise<void> {
+  const few = (): number => Math.floor(scene.draw() * 3);
+  while (gateway.exitCode === null && gateway.signalCode === null) {
+    const buffer = { ...WINDOW, size: `${64 + few()}MB` };
+    writeCountingSite({
+      ...site,
+      upstream: { buffer, client_id: `g-${few()}`, keepalive: `${30 + few()}s` },
+      more: few() > 0,
+    });
+    gateway.kill('SIGHUP');
+    await scene.live(150);
+  }
+}
 
 /** Kills the writer; gives the number for the next one. */
 async function end(scene: Scene, writer: Writer, next: number, strict = false): Promise<number> {

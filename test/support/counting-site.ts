@@ -1,6 +1,9 @@
 /** A site of five devices that count, behind one connection, and one upstream: for `tidegate run`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 
+/** A port that refuses. */
+const NOWHERE = '127.0.0.1:9';
+
 /** What a site is made of. */
 export interface CountingSite {
   readonly folder: string;
@@ -12,10 +15,12 @@ export interface CountingSite {
   readonly upstream?: object;
   /** How often each device is polled. */
   readonly every?: string;
+  /** Also a device and an upstream that nobody answers for. */
+  readonly more?: boolean;
 }
 
 /** Writes gateway.yaml and its profile; gives the path. State is kept in `folder` itself. */
-export function writeCountingSite({ folder, device, url, upstream = {}, every = '20ms' }: CountingSite): string {
+export function writeCountingSite({ folder, device, url, upstream = {}, every = '20ms', more }: CountingSite): string {
   mkdirSync(`${folder}/device-profiles/test`, { recursive: true });
   writeFileSync(
     `${folder}/device-profiles/test/counter.yaml`,
@@ -34,11 +39,20 @@ examples:
   const site = {
     gateway: 'g',
     data: '.',
-    connections: { bus: { driver: 'modbus', tcp: `127.0.0.1:${device}` } },
-    devices: Object.fromEntries(
-      units.map((unit) => [`counter-${unit}`, { profile: 'test/counter', connection: 'bus', unit }]),
-    ),
-    upstreams: { cloud: { url, version: '3.1.1', reconnect: { min: '10ms', max: '40ms' }, ...upstream } },
+    connections: {
+      bus: { driver: 'modbus', tcp: `127.0.0.1:${device}` },
+      ...(more && { nowhere: { driver: 'modbus', tcp: NOWHERE } }),
+    },
+    devices: {
+      ...Object.fromEntries(
+        units.map((unit) => [`counter-${unit}`, { profile: 'test/counter', connection: 'bus', unit }]),
+      ),
+      ...(more && { absent: { profile: 'test/counter', connection: 'nowhere' } }),
+    },
+    upstreams: {
+      cloud: { url, version: '3.1.1', reconnect: { min: '10ms', max: '40ms' }, ...upstream },
+      ...(more && { other: { url: `mqtt://${NOWHERE}` } }),
+    },
   };
   writeFileSync(`${folder}/gateway.yaml`, JSON.stringify(site, undefined, 2));
   return `${folder}/gateway.yaml`;

@@ -72,7 +72,7 @@ describe('the devices of a wire that is open', () => {
     poller = wire.start([a, b]);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(poller.state('a').state).toBe('offline');
-    poller.use([b, c]);
+    poller.use([b, c, device('d', points)]);
     wire.reply = (read) => (read.device === 'b' ? silence(read, 100) : later(20, good(read)));
     await vi.advanceTimersByTimeAsync(30_000);
     expect(poller.state('b').state).toBe('offline');
