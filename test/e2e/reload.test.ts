@@ -118,7 +118,7 @@ describe('an upstream', () => {
       const [gone, cloud] = [await ScriptedBroker.start({ publish: () => 'silence' }), await broker()];
       onTestFinished(() => gone.stop());
       const { url } = gone;
-    if (how === 'gone') gone.stop();
+      if (how === 'gone') gone.stop();
       const site = { connections: { other: modbus(other) }, devices };
       const buffer = { flush: '100ms', live_for: '200ms' };
       const before = { ...upstream(cloud), url, buffer };
