@@ -61,15 +61,14 @@ export async function listenOnSerial(
   return line;
 }
 
-const LEAST_RTU = 7;
+const LEAST_RTU = 8;
 const MOST_RTU = 256;
 
 /** Bytes of the RTU request that begins at `at`, checksum included. */
 function requestLength(bytes: Buffer, at: number): number {
   const code = bytes[at + 1] as number;
   if (code === 15 || code === 16) return 9 + (bytes[at + 6] as number);
-  if (code === 43) return LEAST_RTU;
-  return code === 22 ? 10 : 8;
+  return code === 22 ? 10 : LEAST_RTU;
 }
 
 function portOf(server: Server): number {

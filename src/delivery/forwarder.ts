@@ -197,6 +197,7 @@ export class Forwarder {
 
   #online(window: number): void {
     this.#connection++;
+    this.#probation.connected();
     this.#window = window;
     this.link = 'online';
     this.reason = undefined;

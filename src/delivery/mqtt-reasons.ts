@@ -65,7 +65,7 @@ const OLD_TLS = 'the broker must offer TLS 1.2 or newer';
 const SILENT = 'check host and port in `url:`, and firewalls on the way';
 const DATE = "and check this machine's clock";
 
-/** By the codes of Node.js and OpenSSL. */
+/** By the codes of Node.js and OpenSSL, and by the words of the MQTT library. */
 const LINK_ERRORS: Readonly<Record<string, string>> = {
   ENOTFOUND: HOST,
   EAI_AGAIN: HOST,
@@ -74,6 +74,8 @@ const LINK_ERRORS: Readonly<Record<string, string>> = {
   ENETDOWN: NETWORK,
   EHOSTUNREACH: NETWORK,
   ETIMEDOUT: SILENT,
+  'connack timeout': SILENT,
+  'Keepalive timeout': 'the link is dead, or the broker does not answer pings',
   CERT_HAS_EXPIRED: `renew the broker's certificate, ${DATE}`,
   CERT_NOT_YET_VALID: `see from when the broker's certificate is valid, ${DATE}`,
   ERR_TLS_CERT_ALTNAME_INVALID: 'write a host in `url:` that the certificate names, or have it name this one',
@@ -83,8 +85,11 @@ const LINK_ERRORS: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: AUTHORITY,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: AUTHORITY,
   ERR_SSL_WRONG_VERSION_NUMBER: 'the port does not speak TLS: write mqtt://, or the port that does',
+  EPROTO: 'the port must speak TLS 1.2 or newer',
   ERR_SSL_UNSUPPORTED_PROTOCOL: OLD_TLS,
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: OLD_TLS,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'set `cert:` and `key:`: the broker wants a client certificate',
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the broker does not trust who signed `cert:`',
 };
 
 /** What a broker may add to a reason code (MQTT 5 §3.2.2.3, §3.14.2.2). */
@@ -108,7 +113,7 @@ export function reasonText(code: number, properties: ReasonProperties = {}): str
 export function errorText(error: Error & { readonly code?: unknown }): string {
   const inner = error instanceof AggregateError ? (error.errors as Error[]).map((e) => e.message).join(', ') : '';
   const code = typeof error.code === 'string' ? error.code : undefined;
-  return joined(error.message || inner || code || error.name, [code && LINK_ERRORS[code]]);
+  return joined(error.message.trim() || inner || code || error.name, [LINK_ERRORS[code ?? error.message]]);
 }
 
 /** Whose link was lost, and whether the broker had let it in. */

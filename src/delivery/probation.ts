@@ -16,7 +16,7 @@ const CHARGES = 3;
 interface Suspect {
   readonly epoch: number;
   readonly seq: number;
-  /** Connections that it broke alone since another message passed it. */
+  /** Connections that it broke as the first and only message since another one passed it. */
   breaks: number;
   charges: number;
 }
@@ -27,6 +27,8 @@ export class Probation {
   #first: Entry | undefined;
   #suspect: Suspect | undefined;
   #held: Entry | undefined;
+  /** True once something was acknowledged on this connection: what breaks it then need not be a message. */
+  #takenHere = false;
 
   /** True while messages go one at a time. */
   get on(): boolean {
@@ -43,6 +45,11 @@ export class Probation {
     this.#held = entry;
   }
 
+  /** A new connection. */
+  connected(): void {
+    this.#takenHere = false;
+  }
+
   sent(entry: Entry): void {
     this.#first ??= entry;
   }
@@ -52,6 +59,7 @@ export class Probation {
     const [held, suspect] = [this.#held, this.#suspect];
     this.#held = undefined;
     this.#first = undefined;
+    this.#takenHere = true;
     if (held && suspect && ++suspect.charges < CHARGES) {
       suspect.breaks = 0;
       return { again: held };
@@ -67,7 +75,7 @@ export class Probation {
     this.#barren++;
     const first = this.#first;
     if (!alone || !first) this.#suspect = undefined;
-    else if (this.#suspect && isSame(this.#suspect, first)) this.#suspect.breaks++;
+    else if (this.#suspect && isSame(this.#suspect, first)) this.#suspect.breaks += this.#takenHere ? 0 : 1;
     else this.#suspect = { epoch: first.epoch, seq: first.seq, breaks: 1, charges: 0 };
     this.#first = undefined;
     this.#held = undefined;

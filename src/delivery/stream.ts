@@ -51,6 +51,8 @@ export class Stream {
   /** How events ended that were never on disk, and that no transaction has told of yet. */
   #ends: Partial<Totals> = {};
   readonly #removal: Removal;
+  /** True while something that is too old to stay in memory is on its way. */
+  #settling = false;
   /** True while the disk refuses: nothing waits for it then. */
   diskFails = false;
   readonly #options: StreamOptions;
@@ -81,7 +83,7 @@ export class Stream {
   /** The oldest young event that waits. With `savedOnly` it must be on disk already. */
   nextFresh(savedOnly: boolean): Entry | undefined {
     this.#releaseRequeued();
-    const entry = this.fresh.next();
+    const entry = this.#settling ? undefined : this.fresh.next();
     if (entry && this.#requeued.some(({ lastSeq }) => entry.seq > lastSeq)) return undefined;
     return entry && (entry.segment || !savedOnly) && !this.#tooFarAhead(entry) ? entry : undefined;
   }
@@ -153,9 +155,13 @@ export class Stream {
     if (segment.open === 0) this.#removal.add(segment);
   }
 
-  /** Lets go of segments that are older than `bornBefore`, or whatever their age while `fresh` outweighs `weight`. */
+  /**
+   * Lets go of segments that are older than `bornBefore`, or whatever their age while `fresh` outweighs `weight`. What is on its way
+   * has to be settled first: until then nothing more is sent, or a slow upstream would fill the memory.
+   */
   release(bornBefore: number, weight: number): void {
     while (!this.#purging) {
+      this.#settling = false;
       this.#releaseRequeued();
       const segment = this.fresh.peek()?.segment;
       if (!segment) return;
@@ -163,9 +169,10 @@ export class Stream {
       let freed = 0;
       let events = 0;
       let youngest = 0;
+      let onItsWay = false;
       for (const entry of this.fresh) {
         if (entry.segment !== segment && entry.state !== 'done') break;
-        if (entry.state === 'sent') return;
+        onItsWay ||= entry.state === 'sent';
         if (entry.state === 'waiting') {
           freed += weightOf(entry.event);
           if (entry.event.kind !== 'gap') events++;
@@ -174,6 +181,8 @@ export class Stream {
         count++;
       }
       if (youngest >= bornBefore && this.weight <= weight) return;
+      this.#settling = onItsWay;
+      if (onItsWay) return;
       this.fresh.drop(count);
       this.weight -= freed;
       this.onDisk += events;

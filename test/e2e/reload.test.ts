@@ -134,9 +134,12 @@ describe('an upstream', () => {
       });
       expect(changes.upstreams.changed).toEqual({ cloud: ['url'] });
       const { length } = other.shown;
-      await cloud.until(() => numbers(cloud, 'a').some((n) => n > length) && numbers(cloud, 'a').length >= length);
+      const shown = other.shown.map(({ n }) => n);
+      await cloud.until(() => {
+        const arrived = new Set(numbers(cloud, 'a'));
+        return arrived.has(length + 1) && shown.every((n) => arrived.has(n));
+      });
       await gateway.stop();
-      const shown = other.shown.map(({ n }) => n).filter((n) => n <= length);
       expect(judge(telemetry(cloud, 'a'), shown)).toMatchObject({ lost: [], outOfOrder: [], reused: [] });
       expect(
         new Set(telemetry(cloud, 'a').map(({ payload }) => (JSON.parse(payload) as { id: string }).id.split(':')[1]))

@@ -1,4 +1,5 @@
 /** An outbox before a broker that follows a script: what is accepted, what the broker was given, what the operator was told, and the verdict. */
+import type { TlsOptions } from 'node:tls';
 import { pino } from 'pino';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { Upstream } from '../../src/delivery/upstream.js';
@@ -40,12 +41,20 @@ export class BrokerScene {
   /** An upstream whose way to the brokers is the test's own. */
   static async before(brokers: ScriptedBroker[], url: string, settings: object = {}): Promise<BrokerScene> {
     const scene = new BrokerScene(brokers);
-    const log = pino({ base: null }, { write: (line: string) => void scene.told.push(JSON.parse(line) as Told) });
-    const keys = { buffer: BUFFER, ...settings };
-    const upstream = await openTestUpstream(url, scene.folder, keys, setClock, log);
-    scene.#upstream = upstream;
-    onTestFinished(() => upstream.close());
+    await scene.#open(url, settings);
+    onTestFinished(() => scene.upstream.close());
     return scene;
+  }
+
+  /** Starts the upstream anew on the same outbox, with other settings. */
+  async reopen(url: string, settings: object): Promise<void> {
+    await this.upstream.close();
+    await this.#open(url, settings);
+  }
+
+  async #open(url: string, settings: object): Promise<void> {
+    const log = pino({ base: null }, { write: (line: string) => void this.told.push(JSON.parse(line) as Told) });
+    this.#upstream = await openTestUpstream(url, this.folder, { buffer: BUFFER, ...settings }, setClock, log);
   }
 
   get broker(): ScriptedBroker {
@@ -61,11 +70,18 @@ export class BrokerScene {
     return this.brokers.flatMap(({ published }) => published);
   }
 
-  /** Has the outbox accept so many more events, each fifth an alarm. */
-  accept(events: number): void {
+  /** A broker on the port of the last one, which must have been stopped; it knows nothing of what was before. */
+  async brokerReturns(script: Script = {}, tls?: TlsOptions): Promise<void> {
+    const broker = await ScriptedBroker.start(script, { port: this.broker.port, tls });
+    onTestFinished(() => broker.stop());
+    this.brokers.push(broker);
+  }
+
+  /** Has the outbox accept so many more events, each fifth an alarm, or none. @param state a text point of each */
+  accept(events: number, { state = 'on', alarms = true } = {}): void {
     for (const last = this.#accepted + events; this.#accepted < last; ) {
       const n = ++this.#accepted;
-      this.upstream.accept(event(n, n % 5 === 0 ? 'alarm' : 'live'));
+      this.upstream.accept({ ...event(n, alarms && n % 5 === 0 ? 'alarm' : 'live'), values: [n, state] });
     }
   }
 

@@ -1,6 +1,6 @@
 /** Every way that mosquitto lets a client in, with both versions of MQTT; and what happens when it does not. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Certificates, makeCertificates } from './certificates.js';
+import { type Certificates, makeCertificates } from '../support/certificates.js';
 import { startTidegate, writeSite } from './gateway.js';
 import { type ModbusServer, PYMODBUS, startModbusServer } from './modbus-server.js';
 import { type Broker, type BrokerOptions, MOSQUITTO, startBroker, subscribe } from './mosquitto.js';

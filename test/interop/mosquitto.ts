@@ -1,7 +1,7 @@
 /** A mosquitto broker of our own on a free port, and mosquitto_sub as the receiver. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Certificates } from './certificates.js';
+import type { Certificates } from '../support/certificates.js';
 import { freePort, type Program, run, start, temporaryFolder } from './programs.js';
 
 export const MOSQUITTO = ['mosquitto', 'mosquitto_passwd', 'mosquitto_sub', 'mosquitto_pub'];

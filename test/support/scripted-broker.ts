@@ -34,7 +34,7 @@ export interface Published {
 export interface Listening {
   /** A free one by default. */
   readonly port?: number;
-  readonly tls?: TlsOptions;
+  readonly tls?: TlsOptions | undefined;
 }
 
 /** Records every CONNECT, and every PUBLISH; those to the status topic apart. */
@@ -43,6 +43,7 @@ export class ScriptedBroker extends EventEmitter {
   readonly published: Published[] = [];
   readonly status: IPublishPacket[] = [];
   connections = 0;
+  port = 0;
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -60,11 +61,8 @@ export class ScriptedBroker extends EventEmitter {
     server.on('tlsClientError', () => undefined);
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
+    broker.port = (server.address() as AddressInfo).port;
     return broker;
-  }
-
-  get port(): number {
-    return (this.server.address() as AddressInfo).port;
   }
 
   get url(): string {

@@ -1,7 +1,7 @@
-/** Certificates made with openssl: an authority, a server for 127.0.0.1, a client, and a client that the authority never saw. */
+/** Certificates made with openssl: an authority, servers good and bad, a client, and a stranger that the authority never saw. */
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from './programs.js';
 
 /** PEM files of one key pair. */
 export interface KeyPair {
@@ -12,17 +12,27 @@ export interface KeyPair {
 /** What a TLS or mTLS broker and its clients need. */
 export interface Certificates {
   readonly ca: string;
+  /** For 127.0.0.1 and localhost. */
   readonly server: KeyPair;
+  /** The same, until yesterday. */
+  readonly expired: KeyPair;
+  /** For another host. */
+  readonly elsewhere: KeyPair;
   readonly client: KeyPair;
+  /** Signed by itself. */
   readonly stranger: KeyPair;
 }
+
+const HERE = 'subjectAltName=IP:127.0.0.1,DNS:localhost';
 
 /** Makes all of them in `folder`. */
 export function makeCertificates(folder: string): Certificates {
   const authority = selfSigned(folder, 'authority');
   return {
     ca: authority.cert,
-    server: signed(folder, 'server', authority, 'subjectAltName=IP:127.0.0.1,DNS:localhost'),
+    server: signed(folder, 'server', authority, HERE),
+    expired: signed(folder, 'expired', authority, HERE, -1),
+    elsewhere: signed(folder, 'elsewhere', authority, 'subjectAltName=DNS:elsewhere.test'),
     client: signed(folder, 'client', authority, 'extendedKeyUsage=clientAuth'),
     stranger: selfSigned(folder, 'stranger'),
   };
@@ -34,13 +44,13 @@ function selfSigned(folder: string, name: string): KeyPair {
   return pair;
 }
 
-function signed(folder: string, name: string, authority: KeyPair, extension: string): KeyPair {
+function signed(folder: string, name: string, authority: KeyPair, extension: string, days = 2): KeyPair {
   const pair = files(folder, name);
   const [request, extensions] = [join(folder, `${name}.csr`), join(folder, `${name}.ext`)];
   writeFileSync(extensions, extension);
   openssl('req', '-new', ...newKey(pair.key), '-subj', `/CN=${name}`, '-out', request);
   const by = ['-CA', authority.cert, '-CAkey', authority.key, '-CAcreateserial'];
-  openssl('x509', '-req', '-days', '2', '-in', request, ...by, '-extfile', extensions, '-out', pair.cert);
+  openssl('x509', '-req', '-days', String(days), '-in', request, ...by, '-extfile', extensions, '-out', pair.cert);
   return pair;
 }
 
@@ -54,5 +64,5 @@ function newKey(file: string): string[] {
 }
 
 function openssl(...args: string[]): void {
-  run('openssl', args);
+  execFileSync('openssl', args, { stdio: 'pipe' });
 }
