@@ -155,7 +155,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   }
 
   function take(read: Batch): void {
-    const batch = clock.known ? read : unsure(read, clock);
+    const batch = clock.known || read.sourced ? read : unsure(read, clock);
     latest.take(batch);
     router?.route(batch, upstreams.accept);
   }

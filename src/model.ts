@@ -113,12 +113,16 @@ export interface Device<Settings = unknown, Address = unknown> {
   readonly points: readonly Point<Address>[];
 }
 
-/** What a driver brings back from one read: one raw value or one flaw for each point asked for, by index. */
-export interface Samples {
-  /** Raw values in the order of the points; `null` where `flaws` says why. */
+/** What a driver decoded: one raw value or one flaw for each of some points, by index. */
+export interface Decoded {
+  /** Raw values in the order of the points; `null` where `flaws` says why. Whoever takes them may change them. */
   readonly values: Value[];
-  /** Index of point → why it could not be read. Absent when all is good. */
+  /** Index of point → why it has no value. Absent when all is good. */
   readonly flaws?: Map<number, Flaw>;
+}
+
+/** What a driver brings back from one read of the points asked for. */
+export interface Samples extends Decoded {
   /** False when the device gave no reply at all, not even an exception: the sign of a dead device. */
   readonly answered: boolean;
   /** Index of point → the raw words as text (`4366 8000`), when they were asked for. */
@@ -126,13 +130,9 @@ export interface Samples {
 }
 
 /** What a device told by itself: some of its subscribed points at one instant. */
-export interface Push {
-  /** Ascending indexes into the points subscribed; absent: all of them. */
+export interface Push extends Decoded {
+  /** Ascending indexes into the points subscribed, one for each of the values; absent: all of them. */
   readonly indexes?: readonly number[];
-  /** Raw values, one for each of them; `null` where `flaws` says why. */
-  readonly values: Value[];
-  /** Position in `values` → why it is not good. */
-  readonly flaws?: Map<number, Flaw>;
   /** Time of the source, milliseconds since 1970; absent: now. */
   readonly at?: number;
 }
@@ -144,6 +144,8 @@ export interface Batch {
   readonly at: number;
   /** Monotonic time of the reading (`performance.now()`), to correct `at` when the clock is set later. */
   readonly mono: number;
+  /** True when `at` is the source's own time, in which our clock has no part. */
+  readonly sourced?: boolean;
   /** `unset` while the wall clock is not known to be set: `at` counts on from a wrong start. */
   readonly clock?: 'unset';
   /** Shared by all batches of the same read: compare by identity, never change. */

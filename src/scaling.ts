@@ -1,13 +1,13 @@
 /** From raw values to values: invalid raws, scale and offset, scale factors, states, limits. Drivers only decode; this is the same for all of them. */
 import { compileLinear, forward, forwardBig, type Linear } from './linear.js';
-import type { Flaw, Point, PointType, Samples, Value } from './model.js';
+import type { Decoded, Flaw, Point, PointType, Value } from './model.js';
 
 /** A compiled scaling of one list of points. */
 export interface Scaling {
   /** The points that values are given for: the same array when it has no points of kind `scale`, else a shorter one. Compare by identity. */
   readonly points: readonly Point[];
   /** Scales one read, in place: the values given back are the array of the samples. */
-  apply(samples: Samples): Scaled;
+  apply(samples: Decoded): Scaled;
 }
 
 /** What scaling gives: one value for each of `Scaling.points`, and by index why some are not good. */

@@ -1,6 +1,22 @@
 /** The points of one device that are due at the same time, compiled once and kept: drivers and encoders cache by the identity of its arrays. */
-import type { Point } from '../model.js';
+import type { Decoded, Point } from '../model.js';
 import { compileScaling, type Scaling, withFactors } from '../scaling.js';
+
+/**
+ * What a driver brought must be what was asked for: a value or a flaw for each of so many points.
+ * @throws Error, in words for the driver's author, when it is not
+ */
+export function checkSamples({ values, flaws }: Decoded, count: number): void {
+  if (values.length !== count) throw new Error(`the driver gave ${values.length} values for ${count} points`);
+  for (let index = 0; index < count; index++) {
+    const value = values[index];
+    if (value === undefined || (value === null && !flaws?.has(index)))
+      throw new Error(`the driver gave neither a value nor a flaw for point ${index} of ${count}`);
+  }
+  if (!flaws) return;
+  for (const index of flaws.keys())
+    if (!(index >= 0 && index < count)) throw new Error(`the driver gave a flaw for point ${index} of ${count}`);
+}
 
 /** How many reduced lists are kept; points that come and go in ever new combinations must not fill the memory. */
 const MOST_REDUCED = 64;
@@ -10,18 +26,11 @@ export class DueSet {
   readonly points: readonly Point[];
   readonly scaling: Scaling;
   readonly #reduced = new Map<string, readonly Point[]>();
-  #indexes: Map<Point, number> | undefined;
 
   /** `all` are the points of the device, among which scale factors are looked for. */
   constructor(due: readonly Point[], all: readonly Point[]) {
     this.points = withFactors(due, all);
     this.scaling = compileScaling(this.points);
-  }
-
-  /** Index of a point among those that the scaling gives. */
-  indexOf(point: Point): number | undefined {
-    this.#indexes ??= new Map(this.scaling.points.map((each, index) => [each, index]));
-    return this.#indexes.get(point);
   }
 
   /** The points that the scaling gives, less those at the given ascending indexes; the same array for the same indexes. */

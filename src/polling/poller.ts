@@ -1,7 +1,8 @@
-/** The loop of one connection: keeps it open, reads the devices on it when they are due, and hands on what they say. */
+/** The loop of one connection: keeps it open, reads the devices on it when they are due, listens to those that tell by themselves, and hands on what they say. */
 import type { Logger } from 'pino';
 import type { Driver, Session } from '../driver.js';
-import { isKind, messageOf } from '../errors.js';
+import { isKind, messageOf, TidegateError } from '../errors.js';
+import type { RunTurn } from '../field/turn.js';
 import type { Batch, Device, Samples } from '../model.js';
 import { type Repeated, repeated } from '../ops/repeated.js';
 import type { Tally } from './breaker.js';
@@ -30,6 +31,10 @@ export interface Poller {
   readonly stats: Readonly<PollStats>;
   /** How a device of this connection is. */
   state(deviceId: string): { state: DeviceState; reason?: string };
+  /** Grows with whatever the loop does, and with each question while there is nothing that it should do. */
+  readonly moves: () => number;
+  /** Does the work in the wire's next turn, before the reads that are due. */
+  readonly run: RunTurn;
   /**
    * Polls these devices from now on. Those that are the very objects of before are not disturbed; others are read at once, one of
    * the same id in place of the former. No batch of a device that is gone comes afterwards.
@@ -57,7 +62,15 @@ export function startPoller(options: PollerOptions): Poller {
 }
 
 class Line implements Poller {
-  readonly stats: PollStats = { polls: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0, attempts: 0 };
+  readonly stats: PollStats = {
+    polls: 0,
+    pushes: 0,
+    readings: 0,
+    overruns: 0,
+    failures: 0,
+    reconnects: 0,
+    attempts: 0,
+  };
   readonly #options: PollerOptions;
   readonly #log: Logger;
   readonly #trouble: Repeated;
@@ -67,6 +80,11 @@ class Line implements Poller {
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #round: Round | undefined;
+  /** How turns are taken on the present session, when its devices tell by themselves. */
+  #feeding: RunTurn | undefined;
+  /** Why there is no session. */
+  #down = 'not connected yet';
+  #idle = 0;
   #end: (broken: Broken | undefined) => void = () => {};
   /** When the present session and the one before were opened. */
   #openedAt = 0;
@@ -88,6 +106,17 @@ class Line implements Poller {
     return reason === undefined ? { state } : { state, reason };
   }
 
+  readonly moves = (): number => {
+    if (this.#round?.idle) this.#idle++;
+    const { polls, pushes, failures, attempts } = this.stats;
+    return polls + pushes + failures + attempts + this.#idle;
+  };
+
+  readonly run: RunTurn = async (work, signal) => {
+    if (!this.#round) throw new TidegateError('LINK_DOWN', this.#down);
+    return this.#round.run(work, signal);
+  };
+
   use(devices: readonly Device[]): void {
     const before = this.#stations.splice(0);
     for (const station of before) if (!devices.includes(station.device)) station.leave();
@@ -100,7 +129,7 @@ class Line implements Poller {
       }
       const station = this.#station(device, known?.phase ?? freePhase([...before, ...this.#stations]));
       this.#stations.push(station);
-      if (this.#round) station.wireOpened(now, true);
+      if (this.#round) station.wireOpened(now, true, this.#feeding);
     }
     this.#round?.pump();
   }
@@ -120,6 +149,7 @@ class Line implements Poller {
       trouble: repeated(this.#log.child({ device: device.id })),
       onBatch: (batch) => this.#handOn(batch),
       onState: (...news) => this.#guard(() => onState?.(...news)),
+      onBreak: (error) => this.#break(error),
     });
   }
 
@@ -140,6 +170,7 @@ class Line implements Poller {
         if (signal.aborted) return;
         news = true;
         down.failed(`not connected: ${messageOf(error)}`, isKind(error, 'reconnect') ? {} : { err: error });
+        this.#down = `not connected: ${messageOf(error)}`;
         this.#loseAll(messageOf(error));
         await pause(backoff.next(), signal);
         continue;
@@ -167,11 +198,14 @@ class Line implements Poller {
       if (this.#stopping.signal.aborted) return resolve(undefined);
       this.#end = resolve;
       const now = performance.now();
-      for (const station of this.#stations) station.wireOpened(now, news);
-      this.#round = new Round(session, this.#stations, this.#stopping.signal, {
+      const round = new Round(session, this.#stations, this.#stopping.signal, {
         settled: (station, samples) => this.#settle(station, samples),
         broke: (error) => this.#break(error),
       });
+      this.#round = round;
+      this.#feeding = session.subscribe && ((work, signal) => round.run(work, signal));
+      for (const station of this.#stations) station.wireOpened(now, news, this.#feeding);
+      round.pump();
     });
   }
 
@@ -179,12 +213,14 @@ class Line implements Poller {
     if (station.left) return;
     const now = performance.now();
     const allDead = this.#tally.dead === this.#tally.devices;
-    station.settle(samples, now);
-    // The first of all to come back: perhaps it was the wire, and the others are back too.
-    if (allDead && this.#tally.dead < this.#tally.devices) for (const other of this.#stations) other.hurry(now);
+    if (!station.settle(samples, now)) return;
+    // What brought one back may have brought others back: all, if it was the wire; else the next, and so on while they answer.
+    const dead = this.#stations.filter(({ probeAt }) => probeAt !== undefined).sort(byProbe);
+    for (const other of allDead ? dead : dead.slice(0, 1)) other.hurry(now);
   }
 
   #break(error: unknown): void {
+    if (!this.#round) return;
     const now = performance.now();
     const reason = messageOf(error);
     const bug = !isKind(error, 'reconnect');
@@ -198,8 +234,11 @@ class Line implements Poller {
   }
 
   #leave(broken: Broken | undefined): void {
-    this.#round?.end();
+    this.#down = broken ? `connection broke: ${broken.reason}` : 'stopped';
+    this.#round?.end(this.#down);
     this.#round = undefined;
+    this.#feeding = undefined;
+    for (const station of this.#stations) station.wireClosed();
     this.#end(broken);
   }
 
@@ -220,6 +259,11 @@ class Line implements Poller {
       this.#trouble.failed(`what was read could not be handed on: ${messageOf(error)}`, { err: error });
     }
   }
+}
+
+/** The one whose probe would come first, first. */
+function byProbe(a: Station, b: Station): number {
+  return (a.probeAt ?? 0) - (b.probeAt ?? 0);
 }
 
 /** The middle of the widest stretch that no device has its phase in. */

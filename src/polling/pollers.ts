@@ -96,10 +96,8 @@ function sameDevices(a: Line, b: Line): boolean {
 }
 
 function watched(line: Line, poller: Poller): Running {
-  const { stats } = poller;
-  const work = () => stats.polls + stats.failures + stats.attempts;
   const wait = longestWait(line.devices);
-  const motion = wait === undefined ? undefined : watchMotion(`connection ${line.connection}`, 3 * wait, work);
+  const motion = wait === undefined ? undefined : watchMotion(`connection ${line.connection}`, 3 * wait, poller.moves);
   return { line, poller, motion };
 }
 
@@ -111,7 +109,7 @@ function longestWait(devices: readonly Device[]): number | undefined {
 }
 
 function noPolls(): PollStats {
-  return { polls: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0, attempts: 0 };
+  return { polls: 0, pushes: 0, readings: 0, overruns: 0, failures: 0, reconnects: 0, attempts: 0 };
 }
 
 function add(sum: PollStats, stats: PollStats): void {

@@ -1,12 +1,14 @@
-/** Reads on one session: whatever is due, longest waiting first, until the session ends. */
+/** The turns of one session, until it ends: what was asked for goes next, then the reads that are due, earliest deadline first. */
 import type { ReadOptions, Session } from '../driver.js';
 import { TidegateError } from '../errors.js';
+import type { Turn } from '../field/turn.js';
 import type { Samples } from '../model.js';
-import type { DueSet } from './due-set.js';
+import { checkSamples, type DueSet } from './due-set.js';
+import { Job } from './job.js';
 import type { Station } from './station.js';
 
-/** A read that takes longer than this means that the driver is stuck. */
-const LONGEST_READ = 60_000;
+/** A turn that takes longer than this means that the driver is stuck. */
+const LONGEST_TURN = 60_000;
 const WATCH = 5_000;
 /** A driver that answers without ever waiting must not keep timers and sockets from their turn. */
 const TURNS = 64;
@@ -27,58 +29,86 @@ export class Round {
   readonly #events: RoundEvents;
   readonly #options: ReadOptions;
   readonly #watch: NodeJS.Timeout;
-  /** Stations whose reads are under way. */
-  readonly #active = new Set<Station>();
+  /** Jobs that wait for their turn, and all that is under way. */
+  readonly #jobs: Job<unknown>[] = [];
+  readonly #active = new Set<Station | Job<unknown>>();
+  /** The last turn was a job's: a read that is due comes before another job, so that jobs in a row do not stop the polling. */
+  #readsTurn = false;
   #turns = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #ended = false;
 
-  /** Begins to read. @param stations may change: `pump` then sees what is new */
+  /** Begins with the first `pump`. @param stations may change: `pump` then sees what is new */
   constructor(session: Session, stations: readonly Station[], signal: AbortSignal, events: RoundEvents) {
     this.#session = session;
     this.#stations = stations;
     this.#options = { signal };
     this.#events = events;
     this.#watch = setInterval(() => this.#check(), WATCH);
-    this.pump();
   }
 
-  /** No read begins any more, and what is still under way is ignored. */
-  end(): void {
+  /** True while there is nothing to read, now or later, until something is pushed or asked for. */
+  get idle(): boolean {
+    return this.#stations.every((station) => !this.#active.has(station) && station.dueAt === Number.POSITIVE_INFINITY);
+  }
+
+  /** Does the work in the next turn; see `RunTurn`. */
+  async run<T>(work: (turn: Turn) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const job = new Job(work, signal);
+    this.#jobs.push(job as Job<unknown>);
+    this.pump();
+    return job.result;
+  }
+
+  /** No turn begins any more; what still waits or is under way is told why, and what it brings is ignored. */
+  end(reason: string): void {
     this.#ended = true;
     clearTimeout(this.#timer);
     clearInterval(this.#watch);
+    for (const each of [...this.#jobs, ...this.#active])
+      if (each instanceof Job) each.drop(new TidegateError('LINK_DOWN', reason));
   }
 
-  /** Begins reads until the wire is busy or nothing is due. */
+  /** Begins turns until the wire is busy or nothing is due. */
   pump(): void {
     const most = this.#session.concurrency ?? 1;
     const now = performance.now();
     while (!this.#ended && this.#active.size < most) {
-      const station = this.#first();
-      if (!station) return;
-      const { dueAt } = station;
-      const set = dueAt <= now + 1 ? station.begin(now) : undefined;
-      if (!set) {
-        this.#wakeAt(dueAt, now);
-        return;
+      while (this.#jobs[0]?.over) this.#jobs.shift();
+      const station = this.#readsTurn || this.#jobs.length === 0 ? this.#first(now) : undefined;
+      const set = station?.begin(now);
+      this.#readsTurn = false;
+      if (station && set) {
+        this.#active.add(station);
+        void this.#read(station, set);
+        continue;
       }
-      this.#active.add(station);
-      void this.#read(station, set);
+      const job = this.#jobs.shift();
+      if (!job) return;
+      this.#readsTurn = true;
+      this.#active.add(job);
+      void this.#work(job);
     }
   }
 
-  /** The station that has waited longest, or has the least to wait. */
-  #first(): Station | undefined {
+  /** The station whose due read has the earliest deadline. When none is due, the timer is set. */
+  #first(now: number): Station | undefined {
     let first: Station | undefined;
-    let firstAt = Number.POSITIVE_INFINITY;
+    let earliest = Number.POSITIVE_INFINITY;
+    let wake = Number.POSITIVE_INFINITY;
     for (const station of this.#stations) {
-      const at = station.dueAt;
-      if (at >= firstAt) continue;
+      const { dueAt } = station;
+      if (dueAt > now + 1) {
+        if (dueAt < wake) wake = dueAt;
+        continue;
+      }
+      const deadline = station.deadline(now);
+      if (deadline >= earliest) continue;
       first = station;
-      firstAt = at;
+      earliest = deadline;
     }
+    if (!first) this.#wakeAt(wake, now);
     return first;
   }
 
@@ -97,22 +127,31 @@ export class Round {
     try {
       const samples = await this.#session.read(station.device, set.points, this.#options);
       if (this.#ended) return;
-      if (samples.values.length !== set.points.length) {
-        throw new Error(`the driver gave ${samples.values.length} values for ${set.points.length} points`);
-      }
+      checkSamples(samples, set.points.length);
       this.#events.settled(station, samples);
     } catch (error) {
       if (!this.#ended) this.#events.broke(error);
       return;
     }
-    this.#active.delete(station);
+    this.#next(station);
+  }
+
+  async #work(job: Job<unknown>): Promise<void> {
+    const broken = await job.run(this.#session);
+    if (this.#ended) return;
+    if (broken === undefined) this.#next(job);
+    else this.#events.broke(broken);
+  }
+
+  #next(done: Station | Job<unknown>): void {
+    this.#active.delete(done);
     if (++this.#turns % TURNS === 0) setImmediate(() => this.pump());
     else this.pump();
   }
 
   #check(): void {
-    const oldest = performance.now() - LONGEST_READ;
-    if (![...this.#active].some((station) => station.isReadingSince(oldest))) return;
-    this.#events.broke(new TidegateError('LINK_DOWN', `a read took over ${LONGEST_READ / 1000} s`));
+    const oldest = performance.now() - LONGEST_TURN;
+    if (![...this.#active].some((each) => each.isBusySince(oldest))) return;
+    this.#events.broke(new TidegateError('LINK_DOWN', `the driver took over ${LONGEST_TURN / 1000} s`));
   }
 }

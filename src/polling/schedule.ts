@@ -32,7 +32,7 @@ export class Schedule {
   /** When something is due next; infinite for a device that has nothing to read. */
   next = Number.POSITIVE_INFINITY;
   readonly #groups: Group[] = [];
-  readonly #all: readonly Point[];
+  readonly #device: readonly Point[];
   readonly #none: Combination = { groups: [], longer: new Map(), set: undefined };
   readonly #probes: DueSet[] = [];
   #probe = 0;
@@ -40,9 +40,10 @@ export class Schedule {
   /**
    * `phase` (0 to 1) shifts the device against its neighbours on the wire: by that part of its shortest interval, so that its slower points fall
    * together with faster ones and share their requests; slower points also spread over the slots that their own interval leaves them.
+   * `device` are all points of the device, among which scale factors are looked for.
    */
-  constructor(points: readonly Point[], start: number, phase: number) {
-    this.#all = points;
+  constructor(points: readonly Point[], start: number, phase: number, device = points) {
+    this.#device = device;
     const readable = points.filter((point) => point.access !== 'write' && point.kind !== 'scale');
     const intervals = [...new Set(readable.map((point) => point.every))].sort((a, b) => a - b);
     const [shortest = 0] = intervals;
@@ -52,6 +53,18 @@ export class Schedule {
       this.#groups.push({ every, first, points: due, slot: 0, next: first });
     }
     this.#findNext();
+  }
+
+  /** When the first of what is due at `now` should be read at the latest: half an interval before it is due again. */
+  deadline(now: number): number {
+    let deadline = Number.POSITIVE_INFINITY;
+    for (const { next, every } of this.#groups) if (next <= now + 1) deadline = Math.min(deadline, next + every / 2);
+    return deadline;
+  }
+
+  /** How long a read beside the schedule may wait: half the shortest interval; infinite for a device that has nothing to read. */
+  get patience(): number {
+    return (this.#groups[0]?.every ?? Number.POSITIVE_INFINITY) / 2;
   }
 
   /** Everything there is to read; undefined when there is nothing. */
@@ -64,7 +77,7 @@ export class Schedule {
     const points = this.#groups[0]?.points.slice(0, PROBES) ?? [];
     if (points.length === 0) return undefined;
     const turn = this.#probe++ % points.length;
-    this.#probes[turn] ??= new DueSet([points[turn] as Point], this.#all);
+    this.#probes[turn] ??= new DueSet([points[turn] as Point], this.#device);
     return this.#probes[turn];
   }
 
@@ -98,8 +111,8 @@ export class Schedule {
     if (!combination.set) {
       const due = new Set(combination.groups.flatMap((group) => group.points));
       combination.set = new DueSet(
-        this.#all.filter((point) => due.has(point)),
-        this.#all,
+        this.#device.filter((point) => due.has(point)),
+        this.#device,
       );
     }
     return combination.set;

@@ -1,8 +1,12 @@
 /** One device on its wire: what to read next, and what its replies, its silence and the state of the wire mean for it. */
-import type { Device, Point, Samples } from '../model.js';
+
+import type { RunTurn } from '../field/turn.js';
+import type { Decoded, Device, Point, Samples } from '../model.js';
 import type { Repeated } from '../ops/repeated.js';
 import { Breaker, type Tally } from './breaker.js';
 import type { DueSet } from './due-set.js';
+import { Feed } from './feed.js';
+import type { Pushed } from './pushed.js';
 import { Reporter } from './reporter.js';
 import { Schedule } from './schedule.js';
 
@@ -13,6 +17,8 @@ export type DeviceState = 'starting' | 'online' | 'degraded' | 'offline';
 export interface PollStats {
   /** Reads of one device that came back, answered or not. */
   polls: number;
+  /** Times that a device told values by itself. */
+  pushes: number;
   /** Values handed on, bad ones included. */
   readings: number;
   /** Reads that were due and fell out completely, because the wire was too slow. */
@@ -35,6 +41,8 @@ export interface StationContext {
   readonly late: Repeated;
   onBatch: ConstructorParameters<typeof Reporter>[1];
   onState(device: Device, state: DeviceState, reason: string | undefined): void;
+  /** The device, without being read, showed that the wire is of no use any more. */
+  onBreak(error: unknown): void;
 }
 
 /** Reads that broke the wire, in a row, until a device is held to be the cause. */
@@ -57,7 +65,13 @@ export class Station {
   /** Monotonic time of the last answer. */
   answeredAt = Number.NEGATIVE_INFINITY;
   readonly #context: StationContext;
-  readonly #schedule: Schedule;
+  readonly #start: number;
+  #schedule: Schedule;
+  /** All that can be read, or subscribed to; undefined when that is nothing. */
+  readonly #all: DueSet | undefined;
+  /** Only on wires whose devices tell by themselves. */
+  #feed: Feed | undefined;
+  #subscribing = false;
   readonly #breaker: Breaker;
   readonly #reporter: Reporter;
   #reading: DueSet | undefined;
@@ -71,16 +85,24 @@ export class Station {
     this.device = device;
     this.phase = phase;
     this.#context = context;
+    this.#start = start;
     this.#schedule = new Schedule(device.points, start, phase);
+    this.#all = this.#schedule.all;
     this.#breaker = new Breaker(context.tally);
     this.#reporter = new Reporter(device, context.onBatch);
   }
 
-  /** Monotonic time of the next read; infinite while one is under way. */
+  /** Monotonic time of the next read; infinite while one is under way, or when all is pushed. */
   get dueAt(): number {
-    if (this.#reading) return Number.POSITIVE_INFINITY;
+    if (this.#reading || this.#subscribing) return Number.POSITIVE_INFINITY;
     if (this.#breaker.open) return this.#breaker.probeAt;
     return this.#again ? this.#againAt : this.#schedule.next;
+  }
+
+  /** When the read that is due now should begin at the latest. */
+  deadline(now: number): number {
+    if (this.#breaker.open) return this.#breaker.deadline;
+    return this.#again ? this.#againAt + this.#schedule.patience : this.#schedule.deadline(now);
   }
 
   /** Begins the read that is due. */
@@ -91,30 +113,37 @@ export class Station {
   }
 
   /** True while a read is under way that began before the given monotonic time. */
-  isReadingSince(time: number): boolean {
+  isBusySince(time: number): boolean {
     return this.#reading !== undefined && this.#readingSince < time;
   }
 
-  /** Takes the reply to the read under way. */
-  settle(samples: Samples, now: number): void {
+  /** Takes the reply to the read under way. Gives true when the device was dead. */
+  settle(samples: Samples, now: number): boolean {
     const set = this.#reading as DueSet;
     this.#context.stats.polls++;
+    const revived = samples.answered && this.#breaker.hit();
     if (!samples.answered) this.#missed(set, silenceOf(samples), now);
-    else if (this.#breaker.hit()) this.#readAll(now);
+    else if (revived) this.#readAll(now);
     else this.#report(set, samples);
     // Only now: whatever is thrown above is held against this read.
     this.#reading = undefined;
-    if (!samples.answered) return;
-    this.answeredAt = now;
-    this.#breaks = 0;
+    if (samples.answered) this.#answered(now);
+    return revived;
   }
 
-  /** The wire is open. `news`: it was down for a while, so whoever was dead may be back. */
-  wireOpened(now: number, news: boolean): void {
+  /** The wire is open. `news`: it was down for a while, so whoever was dead may be back. `run` on a wire whose devices tell by themselves. */
+  wireOpened(now: number, news: boolean, run: RunTurn | undefined): void {
     if (news) this.#breaker.hurry(now);
-    if (this.#breaker.open || this.state === 'online' || this.state === 'degraded') return;
-    if (this.#schedule.all) this.#readAll(this.#breaks === 0 ? now : now + STEP_BACK);
-    else this.#setState('online', undefined);
+    if (run && this.#all) {
+      this.#feed ??= this.#makeFeed(this.#all);
+      this.#subscribing = true;
+      this.#feed.open(run);
+    } else this.#beginReads(now);
+  }
+
+  /** The wire is closed: what the device still tells is of no wire. */
+  wireClosed(): void {
+    this.#feed?.close();
   }
 
   /** The wire broke during the read under way, if any. Gives true when this device is held to be the cause: `others` still answered. */
@@ -140,6 +169,12 @@ export class Station {
   leave(): void {
     this.left = true;
     this.#breaker.leave();
+    this.#feed?.leave();
+  }
+
+  /** Monotonic time of the next probe of a dead device; undefined while it lives. */
+  get probeAt(): number | undefined {
+    return this.#breaker.open ? this.#breaker.probeAt : undefined;
   }
 
   /** Lets a dead device be probed at once. */
@@ -149,9 +184,49 @@ export class Station {
 
   /** None of its points can be read. They say so once, however long it lasts and however the reason changes. */
   goOffline(reason: string): void {
-    const points = this.#schedule.all?.scaling.points;
+    const points = this.#all?.scaling.points;
     if (this.state !== 'offline' && points) this.#reporter.lose(points, reason);
     this.#setState('offline', reason);
+  }
+
+  #makeFeed(all: DueSet): Feed {
+    return new Feed(this.device, all, {
+      subscribed: (polled) => this.#subscribed(polled),
+      told: (pushed, at) => this.#told(pushed, at),
+      silent: (reason, bug) => {
+        this.#context.trouble.failed(reason, bug === undefined ? {} : { err: bug });
+        this.goOffline(reason);
+      },
+      broke: (error) => this.#context.onBreak(error),
+    });
+  }
+
+  #subscribed(polled: readonly Point[]): void {
+    this.#schedule = new Schedule(polled, this.#start, this.phase, this.device.points);
+    this.#schedule.skip(performance.now());
+    this.#subscribing = false;
+    if (this.#schedule.all) this.#beginReads(performance.now());
+  }
+
+  #told(pushed: Pushed, at: number | undefined): void {
+    const now = performance.now();
+    this.#context.stats.pushes++;
+    this.#answered(now);
+    // Points that are not told yet have told that they are bad; the device is there all the same.
+    if (this.state === 'offline') this.#reporter.bad.clear();
+    this.#report(pushed.set, pushed.decoded, at);
+  }
+
+  #answered(now: number): void {
+    this.answeredAt = now;
+    this.#breaks = 0;
+  }
+
+  /** Reads everything at first, and after the device was lost. */
+  #beginReads(now: number): void {
+    if (this.#breaker.open || this.state === 'online' || this.state === 'degraded') return;
+    if (this.#schedule.all) this.#readAll(this.#breaks === 0 ? now : now + STEP_BACK);
+    else this.#setState('online', undefined);
   }
 
   #take(now: number): DueSet | undefined {
@@ -175,8 +250,8 @@ export class Station {
     this.#againAt = at;
   }
 
-  #report(set: DueSet, samples: Samples): void {
-    const changed = this.#reporter.report(set, samples);
+  #report(set: DueSet, samples: Decoded, at?: number): void {
+    const changed = this.#reporter.report(set, samples, at);
     if (changed || this.state === 'starting' || this.state === 'offline') this.#judge();
   }
 
@@ -184,12 +259,21 @@ export class Station {
     this.#context.stats.failures++;
     if (this.#breaker.miss(now, now - this.#readingSince)) {
       this.#again = undefined;
-      this.goOffline(reason);
       this.#context.trouble.failed(`does not answer: ${reason}`);
+      if (this.#feed?.live) this.#losePolled(reason);
+      else this.goOffline(reason);
       return;
     }
     this.#again = set;
     this.#againAt = now;
+  }
+
+  /** What is read of a device that tells the rest by itself stays unanswered. */
+  #losePolled(reason: string): void {
+    const points = this.#schedule.all?.scaling.points ?? [];
+    if (points.every((point) => this.#reporter.bad.has(point))) return;
+    this.#reporter.lose(points, reason);
+    this.#judge();
   }
 
   /** Online or degraded, by what is bad now. */

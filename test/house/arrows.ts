@@ -3,7 +3,7 @@
 /** The floor that everybody stands on. */
 const VOCABULARY = ['model', 'errors', 'units', 'driver', 'scaling'];
 /** Below polling, routing and delivery. */
-const LOWER = ['devices', 'profiles', 'config', 'ops', ...VOCABULARY];
+const LOWER = ['devices', 'profiles', 'config', 'ops', 'field', ...VOCABULARY];
 
 /** Room → the rooms that it may import, beside itself. A room that is not named here has no place in the house. */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
@@ -16,6 +16,8 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   reload: ['site', 'ops', ...VOCABULARY],
   // Rules are read with the rest, and what wires can carry is reckoned, so that one run finds every problem.
   site: ['drivers', 'polling', 'routing', ...LOWER],
+  // Turns on a wire: what can be asked of a device beside polling it.
+  field: ['devices', 'config', 'ops', ...VOCABULARY],
   polling: LOWER,
   routing: LOWER,
   delivery: LOWER,

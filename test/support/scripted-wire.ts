@@ -1,9 +1,9 @@
 /** A driver that answers from a script, in process: for tests of what polling makes of answers, silence and broken wires. */
 import { pino } from 'pino';
 import { z } from 'zod';
-import type { Driver, Session } from '../../src/driver.js';
+import type { Driver, Listener, Session, Subscription } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
-import type { Batch, Device, Flaw, Point, Samples } from '../../src/model.js';
+import type { Batch, Device, Flaw, Point, Samples, Value } from '../../src/model.js';
 import { type DeviceState, type Poller, startPoller } from '../../src/polling/poller.js';
 
 /** One read that reached the wire. */
@@ -14,10 +14,21 @@ export interface Read {
   readonly list: readonly Point[];
 }
 
+/** One device that was asked to tell by itself. */
+export interface Subscribed {
+  readonly at: number;
+  readonly device: string;
+  readonly points: readonly Point[];
+  readonly listener: Listener;
+  /** True when the subscription was closed. */
+  closed: boolean;
+}
+
 export type Reply = Samples | Promise<Samples>;
 
 export class ScriptedWire {
   readonly reads: Read[] = [];
+  readonly subscribed: Subscribed[] = [];
   readonly batches: Batch[] = [];
   readonly states: string[] = [];
   readonly log: { level: number; msg: string; [key: string]: unknown }[] = [];
@@ -26,6 +37,9 @@ export class ScriptedWire {
   concurrency: number | undefined;
   /** What a read gives; everything is 1 unless a test says otherwise. */
   reply: (read: Read) => Reply = (read) => good(read);
+  /** Ids of the points that a device that subscribes wants polled; undefined on a wire that knows no subscriptions. */
+  subscribe: ((asked: Subscribed) => readonly string[] | Promise<readonly string[]>) | undefined;
+  write: ((device: Device, point: Point, raw: Value) => Promise<void>) | undefined;
   open: () => Promise<void> = () => Promise.resolve();
   close: () => Promise<void> = () => Promise.resolve();
 
@@ -44,6 +58,13 @@ export class ScriptedWire {
       onState: (device, state: DeviceState, reason) =>
         void this.states.push(`${device.id} ${state}${reason === undefined ? '' : `: ${reason}`}`),
     });
+  }
+
+  /** The listener that a device has now. */
+  listenerOf(device: string): Listener {
+    const last = this.subscribed.filter((each) => each.device === device).at(-1);
+    if (!last) throw new Error(`${device} was not subscribed to`);
+    return last.listener;
   }
 
   /** Times of the reads of one device. */
@@ -83,9 +104,28 @@ export class ScriptedWire {
         this.reads.push(read);
         return this.reply(read);
       },
+      ...(this.subscribe && {
+        subscribe: (device: Device, points: readonly Point[], listener: Listener) =>
+          this.#subscribe(device, points, listener),
+      }),
+      ...(this.write && {
+        write: (device: Device, point: Point, raw: Value) => this.write?.(device, point, raw) ?? Promise.resolve(),
+      }),
       close: () => {
         this.closed++;
         return this.close();
+      },
+    };
+  }
+
+  async #subscribe(device: Device, points: readonly Point[], listener: Listener): Promise<Subscription> {
+    const asked = { at: performance.now(), device: device.id, points, listener, closed: false };
+    this.subscribed.push(asked);
+    const polled = (await this.subscribe?.(asked)) ?? [];
+    return {
+      polled: points.filter(({ id }) => polled.includes(id)),
+      close: async () => {
+        asked.closed = true;
       },
     };
   }

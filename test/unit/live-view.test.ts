@@ -42,7 +42,7 @@ const snapshot = (devices: DeviceSnapshot[], upstreams = [upstream()]): Snapshot
   clock: 'set',
   uptime: 90_000,
   readingsPerSecond: 1234.4,
-  polls: { polls: 100, readings: 1_000, overruns: 0, failures: 0, reconnects: 0, attempts: 1 },
+  polls: { polls: 100, pushes: 0, readings: 1_000, overruns: 0, failures: 0, reconnects: 0, attempts: 1 },
   devices,
   upstreams,
   orphans: [],

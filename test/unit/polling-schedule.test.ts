@@ -32,7 +32,15 @@ describe('polling by schedule', () => {
       'fast+slow',
     ]);
     expect(since(wire.timesOf('a'))).toEqual([0, 1000, 2000, 3000, 4000, 5000, 6000]);
-    expect(poller.stats).toEqual({ polls: 7, readings: 10, overruns: 0, failures: 0, reconnects: 0, attempts: 1 });
+    expect(poller.stats).toEqual({
+      polls: 7,
+      pushes: 0,
+      readings: 10,
+      overruns: 0,
+      failures: 0,
+      reconnects: 0,
+      attempts: 1,
+    });
   });
 
   test('the batches of equal reads share their list of points', async () => {

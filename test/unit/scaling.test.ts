@@ -18,7 +18,7 @@ function point(part: Partial<Point> & { id?: string; type?: PointType }): Point 
 
 /** Scales one raw value; gives the value, or value and reason. */
 function scaled(part: Partial<Point>, raw: Value): unknown {
-  const { values, flaws } = compileScaling([point(part)]).apply({ values: [raw], answered: true });
+  const { values, flaws } = compileScaling([point(part)]).apply({ values: [raw] });
   const flaw = flaws?.get(0);
   return flaw ? [values[0], flaw.quality, flaw.reason] : values[0];
 }
@@ -56,7 +56,7 @@ describe('scale and offset', () => {
       const points = compileScaling([point({ scale })]);
       for (let raw = 0; raw < 65_536; raw++) {
         const digits = String(raw).padStart(places + 1, '0');
-        const { values } = points.apply({ values: [raw], answered: true });
+        const { values } = points.apply({ values: [raw] });
         if (values[0] !== Number(`${digits.slice(0, -places)}.${digits.slice(-places)}`)) {
           expect.fail(`${raw} × ${scale} gave ${values[0]}`);
         }
@@ -103,7 +103,7 @@ describe('quality', () => {
   test('what the driver could not read stays as the driver said it', () => {
     const flaws = new Map<number, Flaw>([[0, { quality: 'bad', reason: 'timeout' }]]);
     const scaling = compileScaling([point({ scale: 0.1 }), point({ id: 'q', scale: 0.1 })]);
-    expect(scaling.apply({ values: [null, 5], flaws, answered: true })).toEqual({ values: [null, 0.5], flaws });
+    expect(scaling.apply({ values: [null, 5], flaws })).toEqual({ values: [null, 0.5], flaws });
   });
 });
 
@@ -121,7 +121,7 @@ describe('scale factors', () => {
       [23, 2, 2300],
       [23, -3, 0.023],
     ] as const) {
-      const given = scaling.apply({ values: [exponent, raw, 9], answered: true });
+      const given = scaling.apply({ values: [exponent, raw, 9] });
       expect(given).toEqual({ values: [value, 9], flaws: undefined });
     }
   });
@@ -131,7 +131,7 @@ describe('scale factors', () => {
       point({ id: 'e', type: 'uint32', scale: 0.001, offset: 1, scaleFrom: 'w_sf' }),
       factor,
     ]);
-    expect(scaling.apply({ values: [12_345, -1], answered: true }).values).toEqual([2.2345]);
+    expect(scaling.apply({ values: [12_345, -1] }).values).toEqual([2.2345]);
   });
 
   test.each<[string, Value, Map<number, Flaw> | undefined, string]>([
@@ -140,22 +140,22 @@ describe('scale factors', () => {
     ['unreadable', null, new Map([[2, { quality: 'bad', reason: 'timeout' }]]), 'scale factor w_sf: timeout'],
   ])('that are %s turn their points bad, and only those', (_, raw, flaws, reason) => {
     const scaling = compileScaling([plain, power, factor]);
-    const given = scaling.apply({ values: [1, 2, raw], flaws, answered: true });
+    const given = scaling.apply({ values: [1, 2, raw], flaws });
     expect(given.values).toEqual([1, null]);
     expect([...(given.flaws ?? [])]).toEqual([[1, { quality: 'bad', reason }]]);
-    expect(scaling.apply({ values: [1, 2, -1], answered: true })).toEqual({ values: [1, 0.2], flaws: undefined });
+    expect(scaling.apply({ values: [1, 2, -1] })).toEqual({ values: [1, 0.2], flaws: undefined });
   });
 
   test("an invalid value of the factor's own counts too, whatever the order of points", () => {
     const own = { ...factor, invalid: [9] };
-    const given = compileScaling([power, own]).apply({ values: [1, 9], answered: true });
+    const given = compileScaling([power, own]).apply({ values: [1, 9] });
     expect(given.flaws?.get(0)?.reason).toBe('scale factor w_sf: no value (0x0009)');
   });
 
   test('that are not among the points are said to be missing; withFactors adds them', () => {
     expect(
       compileScaling([power])
-        .apply({ values: [1], answered: true })
+        .apply({ values: [1] })
         .flaws?.get(0)?.reason,
     ).toBe('scale factor w_sf: not read');
     expect(withFactors([power], [plain, power, factor])).toEqual([power, factor]);
