@@ -4,7 +4,7 @@ import { type OutboxFileStatus, readOutboxStatus } from '../delivery/status.js';
 import type { Snapshot, UpstreamStatus } from '../gateway.js';
 import { watchControl } from '../ops/control.js';
 import { spanText } from '../ops/repeated.js';
-import { toJson } from '../ops/text.js';
+import { printable, toJson } from '../ops/text.js';
 import { findSite } from './data.js';
 import { EXIT } from './exit.js';
 import { bytesText, countText } from './quantity.js';
@@ -28,6 +28,8 @@ interface OutboxStatus {
   readonly configured: boolean;
   /** State of the link; absent while no gateway runs. */
   readonly link?: string;
+  /** Why it is not online, and what to do about it. */
+  readonly reason?: string;
   /** Readings acknowledged per second; absent while no gateway runs. */
   readonly rate?: number;
   /** Seconds until the backlog is gone, and hours until something must give way, at the present rates. */
@@ -56,9 +58,9 @@ async function fromGateway(folder: string): Promise<OutboxStatus[] | undefined> 
 }
 
 function fromUpstream({ id, waiting, inFlight, bytesOnDisk, rejections, ...rest }: UpstreamStatus): OutboxStatus {
-  const { oldest, link, rate, drainedIn, hoursLeft, accounts } = rest;
+  const { oldest, link, reason, rate, drainedIn, hoursLeft, accounts } = rest;
   const common = { id, configured: true, ...waiting, rejected: rejections?.kept ?? 0, inFlight, bytes: bytesOnDisk };
-  return { ...common, oldest, link, rate, drainedIn, hoursLeft, accounts };
+  return { ...common, oldest, link, reason, rate, drainedIn, hoursLeft, accounts };
 }
 
 function fromFile(
@@ -100,7 +102,8 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
     outbox.drainedIn === undefined ? '–' : spanText(outbox.drainedIn * 1000),
     outbox.hoursLeft === undefined ? '–' : spanText(outbox.hoursLeft * 3_600_000),
   ]);
-  return [about, '', ...formatTable(head, rows, head.slice(2)), '', ...accountsText(outboxes)];
+  const reasons = outboxes.flatMap(({ id, reason }) => (reason === undefined ? [] : [`${id}: ${printable(reason)}`]));
+  return [about, '', ...formatTable(head, rows, head.slice(2)), ...reasons, '', ...accountsText(outboxes)];
 }
 
 /** A line for each lane: what was accepted, and where it is now. */

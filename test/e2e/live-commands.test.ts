@@ -158,6 +158,9 @@ describe('while the gateway runs', () => {
       /^From the running gateway\.\n\nupstream +link +alarm +live +backlog .* readings\/s +drained in +room for\n/,
     );
     expect(table).toMatch(
+      /\ncloud: the broker closed the connection before it answered; check that the port speaks MQTT/,
+    );
+    expect(table).toMatch(
       /\n\nupstream +lane +accepted +waiting +acknowledged +dropped .*\ncloud +alarm +0 +0 .*\ncloud +live +[1-9]/,
     );
   });
