@@ -35,7 +35,8 @@ export class Forwarder {
   /** Messages taken in all, and when one was last refused without a clear reason. */
   #taken = 0;
   #takenAtDoubt = 0;
-  readonly #doubts = new WeakMap<Entry, number>();
+  /** How often messages were refused while others were taken; by number, since a message may go to disk and come back. */
+  readonly #doubts = new Map<string, number>();
   #idle: (() => void) | undefined;
   readonly #stallCheck: NodeJS.Timeout;
   readonly #outbox: Outbox;
@@ -135,6 +136,7 @@ export class Forwarder {
       this.#pause = 0;
       this.#taken++;
       this.#width += 1 / this.#width;
+      if (this.#doubts.size > 0) this.#doubts.delete(numberOf(entry));
       this.#outbox.acknowledged(entry, latency);
     } else if (outcome.is === 'rejected') this.#reject(entry, outcome.reason);
     else if (outcome.is === 'unclear' && this.#taken > this.#takenAtDoubt) this.#doubt(entry, outcome.reason);
@@ -147,10 +149,14 @@ export class Forwarder {
   /** Refused while others are taken: put aside for growing pauses, and given up in the end. (While nothing is taken, nothing is given up.) */
   #doubt(entry: Entry, reason: string): void {
     this.#takenAtDoubt = this.#taken;
-    const times = (this.#doubts.get(entry) ?? 0) + 1;
-    this.#doubts.set(entry, times);
-    if (times === DOUBTS) this.#reject(entry, reason);
-    else this.#putAside(entry, PAUSE.first * 2 ** (times - 1));
+    const number = numberOf(entry);
+    const times = (this.#doubts.get(number) ?? 0) + 1;
+    this.#doubts.set(number, times);
+    if (times < DOUBTS) this.#putAside(entry, PAUSE.first * 2 ** (times - 1));
+    else {
+      this.#doubts.delete(number);
+      this.#reject(entry, reason);
+    }
   }
 
   /** Has one message wait while others pass. */
@@ -213,4 +219,8 @@ export class Forwarder {
     this.#outbox.rewind();
     this.#idle?.();
   }
+}
+
+function numberOf({ epoch, seq }: Entry): string {
+  return `${epoch}:${seq}`;
 }
