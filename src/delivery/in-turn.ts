@@ -6,10 +6,11 @@ export function inTurn(work: () => Promise<void>): () => Promise<void> {
   let next: Promise<void> | undefined;
   const turn = (): Promise<void> => {
     if (running) {
-      next ??= running.then(() => {
+      const go = (): Promise<void> => {
         next = undefined;
         return turn();
-      });
+      };
+      next ??= running.then(go, go);
       return next;
     }
     running = work().finally(() => {
