@@ -4,30 +4,28 @@
  */
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import type { BufferConfig } from '../config/schema.js';
 import type { GapCause } from '../model.js';
+import { deflated, inflated } from './body.js';
 import { type Corrections, correctStored } from './correction.js';
 import {
   bytesInUse,
-  deleteRow,
-  HEAD_COLUMNS,
   headOf,
-  insertRow,
   joinedHead,
   type RowHead,
+  type Rows,
   type SegmentHead,
   STREAMS,
   type StreamName,
-  takeRow,
 } from './rows.js';
 import { isGap, type StoredSegment } from './segment.js';
 import { MOST_LEVELS, thin } from './thinning.js';
 
-const PAGE = 4096;
 /** Bytes of the disk that are left free unless told otherwise. */
 const MOST_KEPT_FREE = 100_000_000;
+/** Most rows that are removed for one reason in one commit. */
+const MOST_REMOVED = 1_000;
 /** Most rows, and readings, that one slice of thinning takes: the bound on how long a commit may wait for it. */
 const SLICE = { rows: 32, readings: 60_000 };
 /** Thinning begins when this share of the room is used, … */
@@ -80,10 +78,21 @@ export class Budget {
   readonly #limits: Limits;
   /** Bytes that the write-ahead log may take. */
   readonly #reserve: number;
+  readonly #rows: Rows;
   readonly #corrections: Corrections;
+  /** By level: no row of it up to this one can be thinned out. So a slice does not look through all that was thinned out before. */
+  readonly #thinnedUpTo = new Map<number, number>();
 
-  constructor(db: Database.Database, path: string, limits: Limits, reserve: number, corrections: Corrections) {
+  constructor(
+    db: Database.Database,
+    rows: Rows,
+    path: string,
+    limits: Limits,
+    reserve: number,
+    corrections: Corrections,
+  ) {
     this.#db = db;
+    this.#rows = rows;
     this.#path = path;
     this.#limits = limits;
     this.#reserve = reserve;
@@ -92,10 +101,8 @@ export class Budget {
 
   /** Removes what was written before a time (milliseconds since 1970). What was written nobody knows when is older than what follows it. */
   expire(removable: Removable, before: number): Removed[] {
-    const isOld = (heads: readonly SegmentHead[], place: number): boolean => {
-      const { kept } = heads.find((head, i) => i >= place && head.kept !== null) ?? {};
-      return typeof kept === 'number' && kept < before;
-    };
+    const isOld = ({ kept }: SegmentHead, keptAfter: () => number | undefined): boolean =>
+      (kept ?? keptAfter() ?? Number.POSITIVE_INFINITY) < before;
     return STREAMS.flatMap((stream) => this.#removeOldest(stream, removable, 'expired', isOld) ?? []);
   }
 
@@ -145,35 +152,47 @@ export class Budget {
    * Thins out some telemetry: the oldest of the level that takes most room, so that each level covers twice the time of the one before.
    * @returns what is gone, or undefined when nothing can be thinned any more
    */
-  thinSlice({ live: { after, upTo, settled } }: Removable): Removed | undefined {
-    const level = this.#fullestLevel(after, upTo);
-    if (level === undefined) return undefined;
-    const rows = this.#slice(level, after, upTo, settled);
+  thinSlice({ live }: Removable): Removed | undefined {
+    for (const level of this.#rows.levels('live')) {
+      const rows = level < MOST_LEVELS ? this.#slice(level, live) : [];
+      if (rows.length > 0) return this.#thin(level, rows);
+    }
+    return undefined;
+  }
+
+  /** After a transaction that failed: what was thinned out in it was not. */
+  forget(): void {
+    this.#thinnedUpTo.clear();
+  }
+
+  #thin(level: number, rows: RowHead[]): Removed {
     const segments: StoredSegment[] = [];
     for (const [i, row] of rows.entries()) {
       const segment = this.#read(row);
       if (segment) segments.push(segment);
-      else {
-        // What cannot be read cannot be thinned: a gap says so in its place, and the slice ends before it.
-        const device = takeRow(this.#db, 'live', row.id);
-        insertRow(this.#db, 'live', row.id, { ...headOf(row, this.#corrections), device }, { gap: 'unreadable' });
-        if (i === 0) return { stream: 'live', cause: 'unreadable', events: row.events, readings: row.readings };
+      else if (i > 0) {
         rows.length = i;
         break;
+      } else {
+        // What cannot be read cannot be thinned: a gap says so in its place.
+        const device = this.#rows.take('live', row.id);
+        this.#rows.insert('live', row.id, { ...headOf(row, this.#corrections), device }, { gap: 'unreadable' });
+        return { stream: 'live', cause: 'unreadable', events: row.events, readings: row.readings };
       }
     }
-    if (rows.length === 0) return undefined;
     const { segment, readings, gone } = thin(segments, level + 1);
     const heads = rows.map((row) => headOf(row, this.#corrections));
     const whole = heads.reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
-    for (const { id } of rows) deleteRow(this.#db, 'live', id);
+    const { id } = rows.at(-1) as RowHead;
+    for (const row of rows) this.#rows.delete('live', row.id);
+    this.#thinnedUpTo.set(level, id);
     if (segment.events.length > 0) {
       const events = segment.events.filter((event) => !isGap(event)).length;
       const devices = new Set(segment.shapes.map(([device]) => device));
       const device = devices.size === 1 ? (segment.shapes[0]?.[0] ?? null) : null;
       const head = { ...whole, events, readings, device };
-      const body = deflateRawSync(JSON.stringify(segment), { level: 5 });
-      insertRow(this.#db, 'live', (rows.at(-1) as RowHead).id, head, { level: level + 1, body });
+      this.#rows.insert('live', id, head, { level: level + 1, body: deflated(JSON.stringify(segment)) });
+      this.#thinnedUpTo.set(level + 1, Math.min(id - 1, this.#thinnedUpTo.get(level + 1) ?? 0));
     }
     return { stream: 'live', cause: 'thinned', ...gone };
   }
@@ -185,10 +204,12 @@ export class Budget {
 
   /** Most bytes that the file and its log may have: the budget, or what it has by now and the disk can still give. */
   #most(): number {
-    const pages = this.#db.pragma('page_count', { simple: true }) as number;
+    const [pages, page] = ['page_count', 'page_size'].map(
+      (name) => this.#db.pragma(name, { simple: true }) as number,
+    ) as [number, number];
     const { bavail, bsize, blocks } = statfsSync(dirname(this.#path));
     const keepFree = this.#limits.keepFree ?? Math.min(MOST_KEPT_FREE, (blocks * bsize) / 20);
-    return Math.min(this.#limits.size, pages * PAGE + this.#reserve + Math.max(0, bavail * bsize - keepFree));
+    return Math.min(this.#limits.size, pages * page + this.#reserve + Math.max(0, bavail * bsize - keepFree));
   }
 
   /** Removes segments, oldest first, as long as `more` says so, and leaves a gap where the last of them was. */
@@ -196,37 +217,44 @@ export class Budget {
     stream: StreamName,
     removable: Removable,
     cause: GapCause,
-    more: (heads: readonly SegmentHead[], place: number) => boolean,
+    more: (head: SegmentHead, keptAfter: () => number | undefined) => boolean,
   ): Removed | undefined {
     const { after, upTo, settled } = removable[stream];
-    const rows = this.#db
-      .prepare<[number, number], RowHead>(
-        `SELECT ${HEAD_COLUMNS} FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1000`,
-      )
-      .all(after, upTo);
-    const heads = rows.map((row) => headOf(row, this.#corrections));
     const gone = { stream, cause, events: 0, readings: 0 };
     /** What is gone, and the gaps right before and in between. */
     let run: Piece[] = [];
-    let found = false;
-    for (const [i, { id, gap }] of rows.entries()) {
-      const head = heads[i] as SegmentHead;
+    let found = 0;
+    let row = this.#rows.next(stream, after, upTo);
+    for (; row && found < MOST_REMOVED; row = this.#rows.next(stream, row.id, upTo)) {
+      const { id, gap } = row;
+      const head = headOf(row, this.#corrections);
       if (gap !== null) {
         run.push({ id, head, cause: gap, gone: false });
       } else if (settled.includes(id)) {
-        if (found) break;
+        if (found > 0) break;
         run = [];
       } else {
-        if (!more(heads, i)) break;
-        found = true;
-        run.push({ id, head: { ...head, device: takeRow(this.#db, stream, id) }, cause, gone: true });
+        if (!more(head, () => this.#keptAfter(stream, id, upTo))) break;
+        found++;
+        run.push({ id, head: { ...head, device: this.#rows.take(stream, id) }, cause, gone: true });
         gone.events += head.events;
         gone.readings += head.readings;
       }
     }
-    if (!found) return undefined;
+    if (found === 0) return undefined;
     this.#leaveGaps(stream, run);
     return gone;
+  }
+
+  /** When the next row was written of which that is known; undefined when it is far. */
+  #keptAfter(stream: StreamName, id: number, upTo: number): number | undefined {
+    let row = this.#rows.next(stream, id, upTo);
+    for (let n = 0; row && n < MOST_REMOVED; n++) {
+      const { kept } = headOf(row, this.#corrections);
+      if (kept !== null) return kept;
+      row = this.#rows.next(stream, row.id, upTo);
+    }
+    return undefined;
   }
 
   /**
@@ -251,34 +279,27 @@ export class Budget {
       .reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
     // Nobody knows how many, when that is so of one part.
     const events = run.every((piece) => piece.head.events > 0) ? head.events : 0;
-    for (const { id, gone } of run) if (!gone) deleteRow(this.#db, stream, id);
-    insertRow(this.#db, stream, last.id, { ...head, events }, { gap: last.cause });
-  }
-
-  #fullestLevel(after: number, upTo: number): number | undefined {
-    return this.#db
-      .prepare<[number, number, number], { level: number }>(
-        `SELECT level FROM live WHERE id > ? AND id <= ? AND gap IS NULL AND level < ?
-         GROUP BY level ORDER BY sum(length(body)) DESC, level LIMIT 1`,
-      )
-      .get(after, upTo, MOST_LEVELS)?.level;
+    for (const { id, gone } of run) if (!gone) this.#rows.delete(stream, id);
+    this.#rows.insert(stream, last.id, { ...head, events }, { gap: last.cause });
   }
 
   /** The oldest neighbouring rows of a level and one start, whose times count alike. */
-  #slice(level: number, after: number, upTo: number, settled: readonly number[]): RowHead[] {
+  #slice(level: number, { after, upTo, settled }: Removable[StreamName]): RowHead[] {
     const rows: RowHead[] = [];
     let readings = 0;
-    const found = this.#db
-      .prepare<[number, number], RowHead>(`SELECT ${HEAD_COLUMNS} FROM live WHERE id > ? AND id <= ? ORDER BY id`)
-      .iterate(after, upTo);
-    for (const row of found) {
+    let passed = Math.max(after, this.#thinnedUpTo.get(level) ?? 0);
+    for (let row = this.#rows.next('live', passed, upTo); row; row = this.#rows.next('live', row.id, upTo)) {
       const fits = row.level === level && row.gap === null && !settled.includes(row.id);
-      if (!fits && rows.length === 0) continue;
+      if (!fits && rows.length === 0) {
+        passed = row.id;
+        continue;
+      }
       readings += row.readings;
       const full = rows.length === SLICE.rows || (rows.length > 0 && readings > SLICE.readings);
       if (!fits || full || (rows[0] && !this.#countAlike(rows[0], row))) break;
       rows.push(row);
     }
+    this.#thinnedUpTo.set(level, passed);
     return rows;
   }
 
@@ -290,9 +311,10 @@ export class Budget {
   /** A segment, or undefined when it cannot be read: thinning then leaves it out. */
   #read({ id, epoch }: RowHead): StoredSegment | undefined {
     const body = this.#db.prepare<[number], Buffer>('SELECT body FROM live WHERE id = ?').pluck().get(id);
+    const text = body && inflated(body);
     try {
-      if (!body) return undefined;
-      const segment = JSON.parse(inflateRawSync(body).toString('utf8')) as StoredSegment;
+      if (text === undefined) return undefined;
+      const segment = JSON.parse(text) as StoredSegment;
       correctStored(segment, this.#corrections.of(epoch));
       return segment;
     } catch {

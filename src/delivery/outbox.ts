@@ -7,6 +7,7 @@ import type { BufferConfig } from '../config/schema.js';
 import type { Event, GapEvent } from '../model.js';
 import type { Clock } from '../ops/clock.js';
 import { Accounts, type Counters } from './accounts.js';
+import type { Removed } from './budget.js';
 import { Corrections, corrected } from './correction.js';
 import { type Account, ENDS, type End, endOf } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
@@ -241,6 +242,14 @@ export class Outbox {
     return held + kept;
   }
 
+  /** Part of what was on disk is gone, and counted as such there. */
+  removed(removed: readonly Removed[]): void {
+    for (const gone of removed) {
+      this.#streams[gone.stream].removedFromDisk(gone.events);
+      this.#lose(gone.stream, endOf(gone), gone.events);
+    }
+  }
+
   /** Writes all that is in memory to disk and closes the file. */
   async close(): Promise<void> {
     clearInterval(this.#ticker);
@@ -334,10 +343,7 @@ export class Outbox {
         this.#accounts.accept(each.stream, each.events);
       }
       this.#noteFull(ids === undefined);
-      for (const gone of removed) {
-        this.#streams[gone.stream].removedFromDisk(gone.events);
-        this.#lose(gone.stream, endOf(gone), gone.events);
-      }
+      this.removed(removed);
       if (this.#failing) log.info('the outbox writes to disk again');
       this.#failing = false;
     } catch (error) {

@@ -2,10 +2,10 @@
  * What an outbox file holds, event by event, read beside the gateway that writes it or while none runs. Each row is a read of its own:
  * memory stays small whatever the file holds, and no long transaction keeps the writer's log from being folded into the file.
  */
-import { inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import type { KeptLane } from '../model.js';
+import { inflated } from './body.js';
 import { Corrections, corrected } from './correction.js';
 import { gapOf } from './gap.js';
 import type { Told } from './json-payload.js';
@@ -87,7 +87,7 @@ function eventsOf(
 ): ReturnType<typeof decodeSegment> {
   if (row.gap === null)
     try {
-      if (row.body) return decodeSegment(inflateRawSync(row.body).toString('utf8'), lane);
+      if (row.body) return decodeSegment(inflated(row.body) ?? '', lane);
     } catch {
       // Told as a gap, as the gateway will.
     }

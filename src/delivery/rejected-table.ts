@@ -1,7 +1,7 @@
 /** The table of an outbox file that keeps what the upstream refused for good (Dead Letter Channel): bounded, the oldest give way. */
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import type { Event } from '../model.js';
+import { deflated, inflated } from './body.js';
 import type { StreamName } from './rows.js';
 import { decodeSegment } from './segment.js';
 
@@ -71,7 +71,7 @@ export function takeRejected(db: Database.Database, upTo: number, most: number):
 
 /** The event of a row. */
 export function rejectedEvent({ body, stream }: RejectedRow): Event {
-  const [found] = decodeSegment(inflateRawSync(body).toString('utf8'), stream);
+  const [found] = decodeSegment(inflated(body) ?? '', stream);
   if (!found) throw new TypeError('a segment without an event');
   return found.event;
 }
@@ -88,13 +88,13 @@ export function addRejected(db: Database.Database, rejected: readonly Rejected[]
     'INSERT OR REPLACE INTO rejected (epoch, seq, stream, at, late, reason, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
   );
   for (const { epoch, seq, stream, at, late, reason, text } of rejected) {
-    const body = deflateRawSync(text, { level: 5 });
+    const body = deflated(text);
     left -= body.length + reason.length + ROW;
     if (left < 0) forgotten++;
     else insert.run(epoch, seq, stream, at, late ? 1 : 0, reason, body);
   }
-  const gone = forgotten + limitRejected(db, most);
-  return { ...keptIn(db), forgotten: gone };
+  if (rejected.length > 0) forgotten += limitRejected(db, most);
+  return { ...keptIn(db), forgotten };
 }
 
 /** Makes the oldest give way for so many bytes that are needed for others. Gives how many were removed. */

@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3';
 import type { Event, GapCause } from '../model.js';
 import type { Corrections } from './correction.js';
 import { REJECTED_TABLE } from './rejected-table.js';
+import { type Holding, readStock, Stock } from './stock.js';
 
 /** Format of the file: 2 since starts learn the time, and rows name their device. */
 const FORMAT = 2;
@@ -47,14 +48,12 @@ export interface Row {
 /** All but the body, and how many bytes that has: read without touching the body. */
 export type RowHead = Omit<Row, 'body'> & { readonly bytes: number };
 
-/** The columns of `RowHead`. The device of a segment, which stands behind the body, is left out: `takeRow` tells it. */
+/** The columns of `RowHead`. The device of a segment, which stands behind the body, is left out: `Rows.take` tells it. */
 export const HEAD_COLUMNS =
   'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, coalesce(length(body), 0) AS bytes, iif(gap IS NULL, NULL, device) AS device';
 
 /** What waits on disk in one stream. */
 export interface Extent {
-  /** Rows, gaps included. */
-  readonly segments: number;
   /** Events and readings that wait; gaps are none. */
   readonly events: number;
   readonly readings: number;
@@ -104,55 +103,109 @@ export interface Content {
   readonly body?: Buffer;
 }
 
-/** Writes one row. */
-export function insertRow(
+/** The rows of an open file, and what they hold together. All changes of rows are made here. */
+export class Rows {
+  readonly #db: Database.Database;
+  readonly #stock: Stock;
+
+  constructor(db: Database.Database) {
+    this.#db = db;
+    this.#stock = new Stock(db);
+  }
+
+  /** Does work in one transaction: all of it, or nothing. */
+  atomically<Result>(work: () => Result): Result {
+    try {
+      return this.#db.transaction(() => {
+        const result = work();
+        this.#stock.write();
+        return result;
+      })();
+    } catch (error) {
+      this.#stock.reload();
+      throw error;
+    }
+  }
+
+  /** Before the file is closed. */
+  finish(): void {
+    this.#stock.write(0);
+  }
+
+  insert(stream: StreamName, id: number, head: SegmentHead, { level = 0, gap, body }: Content): void {
+    const columns = 'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, body, device';
+    this.#db
+      .prepare(`INSERT INTO ${stream} (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+      .run(
+        id,
+        head.epoch,
+        head.firstSeq,
+        head.lastSeq,
+        head.events,
+        head.readings,
+        head.from,
+        head.to,
+        head.kept,
+        level,
+        gap ?? null,
+        body ?? null,
+        head.device,
+      );
+    if (!gap)
+      this.#stock.add(stream, id, level, { events: head.events, readings: head.readings, bytes: body?.length ?? 0 });
+  }
+
+  /** Deletes a row; one that is not there is none to delete. */
+  delete(stream: StreamName, id: number): void {
+    const row = this.next(stream, id - 1, id);
+    if (!row) return;
+    this.#db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(id);
+    if (row.gap === null)
+      this.#stock.add(stream, id, row.level, { events: -row.events, readings: -row.readings, bytes: -row.bytes });
+  }
+
+  /** Deletes a row, and tells its device. */
+  take(stream: StreamName, id: number): string | null {
+    const read = this.#db.prepare<[number], string | null>(`SELECT device FROM ${stream} WHERE id = ?`);
+    const device = read.pluck().get(id) ?? null;
+    this.delete(stream, id);
+    return device;
+  }
+
+  /** The head of the first row after `after` and not beyond `upTo`. */
+  next(stream: StreamName, after: number, upTo: number): RowHead | undefined {
+    return this.#db
+      .prepare<[number, number], RowHead>(
+        `SELECT ${HEAD_COLUMNS} FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`,
+      )
+      .get(after, upTo);
+  }
+
+  extent(stream: StreamName, corrections: Corrections): Extent {
+    return extentOf(this.#db, stream, corrections, this.#stock.of(stream));
+  }
+
+  /** Levels of thinning, the one that takes most bytes first. */
+  levels(stream: StreamName): number[] {
+    const bytes = this.#stock.of(stream).map((holding) => holding.bytes);
+    return [...bytes.keys()].filter((level) => bytes[level]).sort((a, b) => (bytes[b] ?? 0) - (bytes[a] ?? 0) || a - b);
+  }
+}
+
+/** What waits in a stream. */
+export function extentOf(
   db: Database.Database,
   stream: StreamName,
-  id: number,
-  head: SegmentHead,
-  content: Content,
-): void {
-  const { level = 0, gap = null, body = null } = content;
-  const columns = 'id, epoch, first_seq, last_seq, events, readings, from_at, to_at, kept, level, gap, body, device';
-  db.prepare(`INSERT INTO ${stream} (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
-    id,
-    head.epoch,
-    head.firstSeq,
-    head.lastSeq,
-    head.events,
-    head.readings,
-    head.from,
-    head.to,
-    head.kept,
-    level,
-    gap,
-    body,
-    head.device,
-  );
+  corrections: Corrections,
+  stock: readonly Readonly<Holding>[] = readStock(db, stream),
+): Extent {
+  const [events, readings] = [sum(stock, 'events'), sum(stock, 'readings')];
+  const lastId = db.prepare<[], number | null>(`SELECT max(id) FROM ${stream}`).pluck().get() ?? 0;
+  return { events, readings, lastId, oldest: oldestOf(db, stream, corrections) };
 }
 
-/** Deletes one row. */
-export function deleteRow(db: Database.Database, stream: StreamName, id: number): void {
-  db.prepare(`DELETE FROM ${stream} WHERE id = ?`).run(id);
-}
-
-/** Deletes one row, and tells its device. */
-export function takeRow(db: Database.Database, stream: StreamName, id: number): string | null {
-  const taken = db.prepare<[number], string | null>(`DELETE FROM ${stream} WHERE id = ? RETURNING device`);
-  return taken.pluck().get(id) ?? null;
-}
-
-/** What waits in a stream. Reads every row's head: for the start and for status, not for the hot path. */
-export function extentOf(db: Database.Database, stream: StreamName, corrections: Corrections): Extent {
-  const row = db
-    .prepare<[], { segments: number; events: number; readings: number; last: number }>(
-      `SELECT count(*) AS segments, coalesce(sum(iif(gap IS NULL, events, 0)), 0) AS events,
-              coalesce(sum(iif(gap IS NULL, readings, 0)), 0) AS readings, coalesce(max(id), 0) AS last FROM ${stream}`,
-    )
-    .get();
-  if (!row) throw new TypeError('an aggregate gives one row');
-  const { segments, events, readings, last } = row;
-  return { segments, events, readings, lastId: last, oldest: oldestOf(db, stream, corrections) };
+function sum(stock: readonly Readonly<Holding>[], of: keyof Holding): number {
+  return stock.reduce((total, holding) => total + holding[of], 0);
 }
 
 /** Time of the oldest event on disk, which the first row holds; undefined when there is none. */
@@ -187,7 +240,7 @@ export function formatOf(db: Database.Database): number {
 export function bringUpToDate(db: Database.Database): void {
   db.transaction(() => {
     createTables(db);
-    db.pragma(`user_version = ${FORMAT}`);
+    if (formatOf(db) !== FORMAT) db.pragma(`user_version = ${FORMAT}`);
   })();
 }
 
@@ -202,6 +255,7 @@ function createTables(db: Database.Database): void {
     addColumns(db, stream, ['device TEXT']);
   }
   db.exec(REJECTED_TABLE);
+  db.exec('CREATE TABLE IF NOT EXISTS stock (stream TEXT PRIMARY KEY, up_to INTEGER NOT NULL, levels TEXT NOT NULL)');
   db.exec('CREATE TABLE IF NOT EXISTS starts (epoch INTEGER PRIMARY KEY)');
   addColumns(db, 'starts', ['boot TEXT', 'zero REAL', 'correction INTEGER']);
   db.exec(

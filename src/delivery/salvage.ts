@@ -1,127 +1,230 @@
-/** Opens an outbox file; when it is damaged, moves it aside and carries every row that can still be read into a fresh one. */
-import { existsSync, renameSync } from 'node:fs';
+/**
+ * A damaged outbox file is moved aside, and every row that can still be read is carried into a fresh one; a gap stands where rows are lost.
+ * Damage is found where it is met, at the start or later, for no start has time to read a large file through.
+ */
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import type { Removed } from './budget.js';
 import { Corrections } from './correction.js';
+import { openLedger, readTotals } from './counters.js';
 import type { RejectedRow } from './rejected-table.js';
-import { headOf, insertRow, type Row, STREAMS, type StreamName } from './rows.js';
+import {
+  HEAD_COLUMNS,
+  headOf,
+  type Row,
+  type RowHead,
+  Rows,
+  type SegmentHead,
+  STREAMS,
+  type StreamName,
+} from './rows.js';
 import { insertStart, readStarts } from './starts.js';
+import { readStock } from './stock.js';
 
 /** What became of a damaged file. */
 export interface Salvage {
   /** Where the damaged file is now. */
   readonly movedTo: string;
   readonly reason: string;
-  /** Rows carried over, and whether some could not be. */
+  /** Rows carried over. */
   readonly rows: number;
-  readonly complete: boolean;
+  /** What is lost, as far as it is known how much that is. */
+  readonly lost: readonly Removed[];
 }
 
 /** Rows are copied as they are. */
 const NOTHING_LEARNT = new Corrections([]);
 /** So many row numbers in a row are tried one by one where reading on does not work. */
 const MOST_FAILURES = 10_000;
+/** Rows carried in one transaction. */
+const GROUP = 500;
+/** The files of a database. */
+const SUFFIXES = ['', '-wal', '-shm'];
+
+/** Sets a file up, and looks at what is needed of it. */
+type SetUp<Opened> = (db: Database.Database) => Opened;
 
 /**
- * Opens a file for which `prepare` and SQLite's own check pass, or the fresh one that replaces it.
+ * Opens a file, or the fresh one that replaces it when it turns out to be damaged.
  * @throws when not even a fresh file can be made
  */
-export function openSound(
-  path: string,
-  prepare: (db: Database.Database) => void,
-): { db: Database.Database; salvage?: Salvage } {
-  const existed = existsSync(path);
+export function openSound<Opened>(path: string, setUp: SetUp<Opened>): { opened: Opened; salvage?: Salvage } {
+  // Power was cut in the middle of the exchange: the fresh file is whole.
+  if (!existsSync(path) && existsSync(freshPath(path))) renameSync(freshPath(path), path);
   const db = new Database(path, { timeout: 5000 });
   try {
-    prepare(db);
-    if (existed) checkSound(db);
-    return { db };
+    return { opened: setUp(db) };
   } catch (error) {
+    if (isDamage(error)) return replaceDamaged(path, db, setUp, (error as Error).message);
     db.close();
-    if (!isDamage(error)) throw error;
-    return replace(path, prepare, (error as Error).message);
+    throw error;
   }
 }
 
-function checkSound(db: Database.Database): void {
-  const found = db.pragma('quick_check(1)', { simple: true });
-  if (found !== 'ok') throw Object.assign(new Error(String(found)), { code: 'SQLITE_CORRUPT' });
-}
-
-function isDamage(error: unknown): boolean {
+/** True for what SQLite says of a file that is damaged, or no database at all. */
+export function isDamage(error: unknown): boolean {
   const code = (error as { code?: string }).code ?? '';
   return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
 }
 
-function replace(
+/**
+ * Carries what can be read of a damaged file into a fresh one, which then takes its place.
+ * @throws when no fresh file can be made; the damaged one stays, and open, then
+ */
+export function replaceDamaged<Opened>(
   path: string,
-  prepare: (db: Database.Database) => void,
+  damaged: Database.Database,
+  setUp: SetUp<Opened>,
   reason: string,
-): { db: Database.Database; salvage: Salvage } {
+): { opened: Opened; salvage: Salvage } {
+  const discard = (): void => {
+    for (const suffix of SUFFIXES) rmSync(freshPath(path) + suffix, { force: true });
+  };
+  discard();
+  const fresh = new Database(freshPath(path));
+  let carried: Pick<Salvage, 'rows' | 'lost'>;
+  try {
+    setUp(fresh);
+    carried = carry(damaged, fresh);
+  } catch (error) {
+    fresh.close();
+    discard();
+    throw error;
+  }
+  fresh.close();
+  // Before the names change hands: a database removes its log by name.
+  damaged.close();
   const movedTo = freeName(path);
-  for (const suffix of ['', '-wal', '-shm']) if (existsSync(path + suffix)) renameSync(path + suffix, movedTo + suffix);
-  const db = new Database(path, { timeout: 5000 });
-  prepare(db);
-  const carried = carry(movedTo, db);
-  return { db, salvage: { movedTo, reason, ...carried } };
+  for (const suffix of SUFFIXES) if (existsSync(path + suffix)) renameSync(path + suffix, movedTo + suffix);
+  renameSync(freshPath(path), path);
+  const opened = setUp(new Database(path, { timeout: 5000 }));
+  return { opened, salvage: { movedTo, reason, ...carried } };
 }
 
-/**
- * Copies what can be read. Starts are counted on from the highest number that is known; where that may be too low, from the clock, which is
- * above all numbers there were.
- */
-function carry(from: string, to: Database.Database): { rows: number; complete: boolean } {
-  let [rows, epoch, complete] = [0, 0, true];
-  const attempt = (work: () => void): void => {
-    try {
-      work();
-    } catch {
-      complete = false;
-    }
-  };
-  const copyRows = (source: Database.Database, stream: StreamName): void => {
-    const nextRow = source.prepare<[number], Row>(`SELECT * FROM ${stream} WHERE id > ? ORDER BY id LIMIT 1`);
-    for (let id = 0, failures = 0; failures < MOST_FAILURES; ) {
-      let row: Row | undefined;
-      try {
-        row = nextRow.get(id);
-      } catch {
-        complete = false;
-        failures++;
-        id++;
-        continue;
-      }
-      if (!row) return;
-      const { level, gap, body } = row;
-      insertRow(to, stream, row.id, headOf(row, NOTHING_LEARNT), { level, ...(gap && { gap }), ...(body && { body }) });
-      epoch = Math.max(epoch, row.epoch);
-      rows++;
-      failures = 0;
-      id = row.id;
-    }
-  };
-  attempt(() => {
-    const source = new Database(from, { timeout: 5000 });
-    attempt(() => {
-      for (const start of readStarts(source)) {
-        insertStart(to, start);
-        epoch = start.epoch;
-      }
-    });
-    for (const stream of STREAMS) attempt(() => copyRows(source, stream));
-    attempt(() => {
-      const counters = source
-        .prepare<[], { stream: string; ends: string; events: number }>('SELECT * FROM counters')
-        .all();
-      const write = to.prepare('INSERT INTO counters VALUES (?, ?, ?)');
-      for (const { stream, ends, events } of counters) write.run(stream, ends, events);
-    });
-    attempt(() => copyRejected(source, to));
-    source.close();
-  });
-  const last = complete && epoch > 0 ? epoch : Math.max(epoch, Math.floor(Date.now() / 1000));
-  if (!readStarts(to).some((start) => start.epoch === last))
+/** Copies what can be read. */
+function carry(from: Database.Database, to: Database.Database): Pick<Salvage, 'rows' | 'lost'> {
+  const carrier = new Carrier(from, new Rows(to));
+  const starts = carrier.read(readStarts) ?? [];
+  const totals = carrier.read(readTotals);
+  for (const stream of STREAMS) carrier.carry(stream);
+  carrier.read((db) => copyRejected(db, to));
+  const { rows, lost, complete } = carrier;
+  // Starts are counted on from the highest number there was; where that may be too low, from the clock, which is above all.
+  const known = Math.max(starts.at(-1)?.epoch ?? 0, carrier.epoch);
+  const last = complete && known > 0 ? known : Math.max(known, Math.floor(Date.now() / 1000));
+  to.transaction(() => {
+    openLedger(to).add(totals, lost);
     insertStart(to, { epoch: last, boot: null, zero: null, correction: null });
-  return { rows, complete };
+    for (const start of starts) insertStart(to, start);
+  })();
+  return { rows, lost };
+}
+
+class Carrier {
+  readonly #from: Database.Database;
+  readonly #to: Rows;
+  readonly lost: Removed[] = [];
+  rows = 0;
+  /** The highest met. */
+  epoch = 0;
+  complete = true;
+
+  constructor(from: Database.Database, to: Rows) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  /** Reads something of the damaged file; undefined when it cannot be read. */
+  read<Result>(read: (db: Database.Database) => Result): Result | undefined {
+    try {
+      return read(this.#from);
+    } catch {
+      this.complete = false;
+      return undefined;
+    }
+  }
+
+  /** Copies the rows of a stream, each to its place, and leaves gaps where rows cannot be read. */
+  carry(stream: StreamName): void {
+    const before = this.read((db) => readStock(db, stream));
+    const holes: { id: number; head: SegmentHead }[] = [];
+    let [at, failures] = [0, 0];
+    let hole: number | undefined;
+    let last: RowHead | Row | undefined;
+    const next = <Found>(columns: string): Found | null | undefined =>
+      this.read((db) => {
+        const sql = `SELECT ${columns} FROM ${stream} WHERE id > ? ORDER BY id LIMIT 1`;
+        return db.prepare<[number], Found>(sql).get(at) ?? null;
+      });
+    const step = (): boolean => {
+      const row = next<Row>('*');
+      const found = row === undefined ? next<RowHead>(HEAD_COLUMNS) : row;
+      if (found === undefined && ++failures < MOST_FAILURES) {
+        at++;
+        hole ??= at;
+        return true;
+      }
+      if (hole !== undefined) holes.push({ id: hole, head: holeBetween(last, found ?? undefined) });
+      hole = undefined;
+      if (!found) return false;
+      if (row) this.#copy(stream, row);
+      else this.#lose(stream, found.id, headOf(found, NOTHING_LEARNT));
+      [at, failures, last] = [found.id, 0, found];
+      return true;
+    };
+    const group = (): boolean => {
+      for (let n = 0; n < GROUP; n++) if (!step()) return false;
+      return true;
+    };
+    while (this.#to.atomically(group));
+    // How much each hole held cannot be known; how much all of them held stands with the first.
+    const told = this.lost.filter((gone) => gone.stream === stream);
+    const missing = (of: 'events' | 'readings'): number =>
+      before
+        ? before.reduce((sum, one) => sum + one[of], 0) -
+          told.reduce((sum, one) => sum + one[of], this.#to.extent(stream, NOTHING_LEARNT)[of])
+        : 0;
+    let left = { events: missing('events'), readings: missing('readings') };
+    this.#to.atomically(() => {
+      for (const { id, head } of holes) {
+        this.#lose(stream, id, { ...head, ...left });
+        left = { events: 0, readings: 0 };
+      }
+    });
+  }
+
+  #copy(stream: StreamName, row: Row): void {
+    const { id, level, gap, body } = row;
+    this.#to.insert(stream, id, headOf(row, NOTHING_LEARNT), { level, ...(gap && { gap }), ...(body && { body }) });
+    this.epoch = Math.max(this.epoch, row.epoch);
+    this.rows++;
+  }
+
+  #lose(stream: StreamName, id: number, head: SegmentHead): void {
+    this.#to.insert(stream, id, head, { gap: 'unreadable' });
+    this.lost.push({ stream, cause: 'unreadable', events: head.events, readings: head.readings });
+  }
+}
+
+/** The head of a gap of unknown size between two rows. */
+function holeBetween(before: RowHead | Row | undefined, after: RowHead | Row | undefined): SegmentHead {
+  const seq = before ? before.last_seq + 1 : Math.max(0, (after?.first_seq ?? 1) - 1);
+  const from = before?.to_at ?? after?.from_at ?? Date.now();
+  return {
+    epoch: (before ?? after)?.epoch ?? 0,
+    firstSeq: seq,
+    lastSeq: seq,
+    events: 0,
+    readings: 0,
+    from,
+    to: Math.max(from, after?.from_at ?? Date.now()),
+    kept: (before ?? after)?.kept ?? null,
+    device: null,
+  };
+}
+
+function freshPath(path: string): string {
+  return `${path}.fresh`;
 }
 
 function copyRejected(from: Database.Database, to: Database.Database): void {

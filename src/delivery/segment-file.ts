@@ -2,13 +2,14 @@
  * One upstream's outbox on disk: an SQLite file of segments (Message Store). All of it is synchronous and runs in the store's
  * worker thread, where an `fsync` that takes half a second delays nobody.
  */
+
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import type { GapCause } from '../model.js';
 import type { TimeBase } from '../ops/clock.js';
+import { deflated, inflated } from './body.js';
 import { Budget, type Limits, type Removable, type Removed } from './budget.js';
 import { Corrections, corrected, type Start } from './correction.js';
 import { type Ledger, openLedger, type Settled, type Totals } from './counters.js';
@@ -25,23 +26,24 @@ import {
   bringUpToDate,
   bytesInUse,
   type Content,
-  deleteRow,
   type Extent,
-  extentOf,
   formatOf,
   headOf,
-  insertRow,
   oldestOf,
   type Row,
+  Rows,
   type SegmentHead,
   STREAMS,
   type StreamName,
 } from './rows.js';
-import { openSound, type Salvage } from './salvage.js';
+import { isDamage, openSound, replaceDamaged, type Salvage } from './salvage.js';
 import { chunked, pack } from './segment.js';
 import { beginStart, learnTime, readStarts } from './starts.js';
 
-const PAGE = 4096;
+/** Bytes of a page. Each commit writes whole pages, a few of them for its own sake: small ones spare the card. */
+const PAGE = 1024;
+/** Bytes of the write-ahead log, but not more than this share of the file. */
+const LOG = { most: 4_000 * PAGE, least: 256 * PAGE, share: 1 / 32 };
 
 /** A segment to write, or a gap. */
 export interface NewSegment extends SegmentHead {
@@ -100,7 +102,7 @@ export interface Requeued {
 export interface Committed {
   /** Row ids, in the order of the segments given; undefined when nothing may give way for them. */
   readonly ids: readonly number[] | undefined;
-  /** What had to go to keep the budget, thinning since the last commit included. */
+  /** What had to go to keep the budget. */
   readonly removed: readonly Removed[];
   /** Bytes of the file in use, and by how many more it may grow before something gives way. */
   readonly bytes: number;
@@ -112,69 +114,80 @@ export interface Committed {
   readonly requeued: readonly Requeued[] | undefined;
 }
 
+/** What belongs to one database: all of it is replaced when that turns out to be damaged. */
+interface Opened {
+  readonly db: Database.Database;
+  /** Bytes of a page. */
+  readonly page: number;
+  readonly rows: Rows;
+  readonly budget: Budget;
+  readonly ledger: Ledger;
+}
+
 /** An open outbox file. */
 export class SegmentFile {
   readonly epoch: number;
   /** This start, and those before it that left something. */
   readonly starts: readonly Start[];
-  /** What was saved of a damaged file, if this is the one that replaces it. */
-  readonly salvage: Salvage | undefined;
-  readonly #db: Database.Database;
   readonly #path: string;
   #limits: Limits;
-  #budget: Budget;
-  readonly #ledger: Ledger;
+  #opened: Opened;
+  #salvage: Salvage | undefined;
   readonly #lastId: Record<StreamName, number>;
   /** Rows up to these are on their way out. */
   readonly #served: Record<StreamName, number> = { alarm: 0, live: 0 };
-  readonly #corrections: Corrections;
+  readonly #corrections = new Corrections([]);
   #removable: Removable | undefined;
-  #thinned: Removed[] = [];
 
   /** @throws TidegateError OUTBOX_OPEN */
   constructor(path: string, limits: Limits, base: TimeBase) {
+    this.#path = path;
+    this.#limits = limits;
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-      const { db, salvage } = openSound(path, (opened) => prepare(opened, limits.size));
-      this.#db = db;
-      this.salvage = salvage;
-      this.starts = this.#db.transaction(() => beginStart(this.#db, base))();
+      const { opened, salvage } = openSound(path, (db) => this.#setUp(db));
+      this.#opened = opened;
+      this.#salvage = salvage;
+      this.starts = this.#use(({ db, rows }) => rows.atomically(() => beginStart(db, base)));
       this.epoch = (this.starts.at(-1) as Start).epoch;
-      this.#corrections = new Corrections(this.starts);
+      this.#corrections.reload(this.starts);
+      this.#lastId = { alarm: this.extent('alarm').lastId, live: this.extent('live').lastId };
     } catch (error) {
       throw new TidegateError('OUTBOX_OPEN', `cannot open the outbox ${path}: ${(error as Error).message}`, {
         cause: error,
       });
     }
-    this.#path = path;
-    this.#limits = limits;
-    this.#budget = this.#budgetFor(limits);
-    this.#ledger = openLedger(this.#db);
-    this.#lastId = { alarm: this.extent('alarm').lastId, live: this.extent('live').lastId };
+  }
+
+  /** What was saved since the last call, if the file turned out to be damaged and this is the one that replaces it. */
+  takeSalvage(): Salvage | undefined {
+    const salvage = this.#salvage;
+    this.#salvage = undefined;
+    return salvage;
   }
 
   /** What waits in a stream. */
   extent(stream: StreamName): Extent {
-    return extentOf(this.#db, stream, this.#corrections);
+    return this.#use(({ rows }) => rows.extent(stream, this.#corrections));
   }
 
   /** Counts since the file was made. */
   counters(): Ledger['totals'] {
-    return this.#ledger.totals;
+    return this.#opened.ledger.totals;
   }
 
   bytes(): number {
-    return bytesInUse(this.#db);
+    return bytesInUse(this.#opened.db);
   }
 
   /** Events that the upstream refused for good, and that are kept. */
   rejected(): Kept {
-    return keptIn(this.#db);
+    return this.#use(({ db }) => keptIn(db));
   }
 
   /** Bytes by which the file may grow before something gives way. */
   room(): number {
-    return this.#budget.room;
+    return this.#opened.budget.room;
   }
 
   /**
@@ -183,23 +196,23 @@ export class SegmentFile {
    */
   commit({ segments, removable, expireBefore, settled, rejected, requeue, learnt }: Commit): Committed {
     const contents = segments.map(contentOf);
-    const own = this.#own(removable);
     this.#removable = removable;
-    const done = this.#write((): Committed => {
-      if (learnt) learnTime(this.#db, this.#corrections, learnt);
-      const removed = expireBefore === undefined ? [] : this.#budget.expire(own, expireBefore);
-      const needed = contents.reduce((sum, { body }) => sum + (Math.ceil((body?.length ?? 0) / PAGE) + 2) * PAGE, 0);
-      const missing = needed - this.#budget.free;
-      const forgotten = missing > 0 ? shrinkRejected(this.#db, missing) : 0;
-      const room = needed > 0 ? this.#budget.makeRoom(needed, own) : { removed: [], fits: true };
+    return this.#write(({ db, page, budget, ledger }): Committed => {
+      const own = this.#own(removable);
+      if (learnt) learnTime(db, this.#corrections, learnt);
+      const removed = expireBefore === undefined ? [] : budget.expire(own, expireBefore);
+      const needed = contents.reduce((sum, { body }) => sum + (Math.ceil((body?.length ?? 0) / page) + 2) * page, 0);
+      const missing = needed - budget.free;
+      const forgotten = missing > 0 ? shrinkRejected(db, missing) : 0;
+      const room = needed > 0 ? budget.makeRoom(needed, own) : { removed: [], fits: true };
       removed.push(...room.removed);
       const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, contents[i] as Content)) : undefined;
-      this.#ledger.add(settled, removed);
+      ledger.add(settled, removed);
       const requeued = requeue && room.fits ? this.#requeue(requeue) : undefined;
       const kept = this.#reject(rejected);
       return {
         ids,
-        removed: [...this.#thinned, ...removed],
+        removed,
         bytes: this.bytes(),
         room: this.room(),
         oldest: this.#oldest(),
@@ -207,43 +220,41 @@ export class SegmentFile {
         requeued,
       };
     });
-    this.#thinned = [];
-    return done;
   }
 
-  /** One slice of thinning, between other requests. Gives true when another is due. */
-  thin(): boolean {
-    if (!this.#removable || !this.#budget.wantsThinning) return false;
-    const own = this.#own(this.#removable);
-    const gone = this.#write(() => {
-      const removed = this.#budget.thinSlice(own);
-      if (removed) this.#ledger.add(undefined, [removed]);
+  /** One slice of thinning, between other requests. Gives what is gone, or undefined when no slice is due. */
+  thin(): Removed | undefined {
+    const removable = this.#removable;
+    if (!removable || !this.#opened.budget.wantsThinning) return undefined;
+    return this.#write(({ budget, ledger }) => {
+      const removed = budget.thinSlice(this.#own(removable));
+      if (removed) ledger.add(undefined, [removed]);
       return removed;
     });
-    if (gone) this.#thinned.push(gone);
-    return gone !== undefined && this.#budget.wantsThinning;
   }
 
   /** The first row after `after` and not beyond `upTo`. */
   next(stream: StreamName, after: number, upTo: number): StoredRow | undefined {
-    const row = this.#db
-      .prepare<[number, number], Row>(`SELECT * FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`)
-      .get(after, upTo);
+    const row = this.#use(({ db }) =>
+      db
+        .prepare<[number, number], Row>(`SELECT * FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`)
+        .get(after, upTo),
+    );
     if (!row) return undefined;
     this.#served[stream] = Math.max(this.#served[stream], row.id);
     return {
       id: row.id,
       ...headOf(row, this.#corrections),
       gap: row.gap,
-      text: row.body ? unpack(row.body) : undefined,
+      text: row.body ? inflated(row.body) : undefined,
     };
   }
 
   /** Deletes rows whose events are all settled, and keeps what was refused for good. */
   remove(stream: StreamName, ids: readonly number[], ends: Partial<Totals>, rejected: readonly Rejected[]): Kept {
-    return this.#write(() => {
-      for (const id of ids) deleteRow(this.#db, stream, id);
-      this.#ledger.add({ alarm: {}, live: {}, [stream]: ends }, []);
+    return this.#write(({ rows, ledger }) => {
+      for (const id of ids) rows.delete(stream, id);
+      ledger.add({ alarm: {}, live: {}, [stream]: ends }, []);
       return this.#reject(rejected);
     });
   }
@@ -252,68 +263,85 @@ export class SegmentFile {
   purge(stream: StreamName, rows: Removable[StreamName]): Removed | undefined {
     const none = { after: 0, upTo: 0, settled: [] };
     const own = this.#own({ alarm: none, live: none, [stream]: rows });
-    return this.#write(() => {
-      const gone = this.#budget.purge(stream, own);
-      if (gone) this.#ledger.add(undefined, [gone]);
+    return this.#write(({ budget, ledger }) => {
+      const gone = budget.purge(stream, own);
+      if (gone) ledger.add(undefined, [gone]);
       return gone;
     });
   }
 
   /** Forgets what was refused for good. Gives how many events. */
   purgeRejected(): number {
-    return this.#write(() => takeRejected(this.#db, Number.MAX_SAFE_INTEGER, -1).length);
+    return this.#write(({ db }) => takeRejected(db, Number.MAX_SAFE_INTEGER, -1).length);
   }
 
   /** Replaces a row by what of it is still unsettled, in its place, and notes how the rest ended. */
   rewrite(stream: StreamName, id: number, segment: NewSegment, ends: Partial<Totals>): void {
-    this.#write(() => {
-      deleteRow(this.#db, stream, id);
-      insertRow(this.#db, stream, id, segment, contentOf(segment));
-      this.#ledger.add({ alarm: {}, live: {}, [stream]: ends }, []);
+    this.#write(({ rows, ledger }) => {
+      rows.delete(stream, id);
+      rows.insert(stream, id, segment, contentOf(segment));
+      ledger.add({ alarm: {}, live: {}, [stream]: ends }, []);
     });
   }
 
   /** Keeps within other limits from now on. */
   limit(limits: Limits): void {
-    bound(this.#db, limits.size);
     this.#limits = limits;
-    this.#budget = this.#budgetFor(limits);
+    this.#opened = this.#use(({ db }) => this.#setUp(db));
   }
 
   close(): void {
-    this.#db.close();
-  }
-
-  #oldest(): Committed['oldest'] {
-    return {
-      alarm: oldestOf(this.#db, 'alarm', this.#corrections),
-      live: oldestOf(this.#db, 'live', this.#corrections),
-    };
-  }
-
-  /** One transaction: all of it, or nothing, in the file and in what is known of it here. */
-  #write<Result>(work: () => Result): Result {
-    const before = { ...this.#lastId };
     try {
-      return this.#db.transaction(work)();
+      this.#use(({ rows }) => rows.finish());
+    } catch {
+      // What is not written is counted at the next start.
+    }
+    this.#opened.db.close();
+  }
+
+  /** Does something with the file. Where that meets damage, what can be read goes to a fresh file, and it is done again there. */
+  #use<Result>(work: (opened: Opened) => Result): Result {
+    try {
+      return work(this.#opened);
     } catch (error) {
-      Object.assign(this.#lastId, before);
-      this.#ledger.reload();
-      this.#corrections.reload(readStarts(this.#db));
-      throw error;
+      if (!isDamage(error)) throw error;
+      const { db } = this.#opened;
+      const setUp = (fresh: Database.Database): Opened => this.#setUp(fresh);
+      const { opened, salvage } = replaceDamaged(this.#path, db, setUp, (error as Error).message);
+      this.#opened = opened;
+      this.#salvage = salvage;
+      return work(opened);
     }
   }
 
-  #reject(rejected: readonly Rejected[]): Kept {
-    return addRejected(this.#db, rejected, this.#limits.rejected, this.#budget.free);
+  #oldest(): Committed['oldest'] {
+    const { db } = this.#opened;
+    return { alarm: oldestOf(db, 'alarm', this.#corrections), live: oldestOf(db, 'live', this.#corrections) };
   }
 
-  #budgetFor(limits: Limits): Budget {
-    return new Budget(this.#db, this.#path, limits, 2 * logPages(limits.size) * PAGE, this.#corrections);
+  /** One transaction: all of it, or nothing, in the file and in what is known of it here. */
+  #write<Result>(work: (opened: Opened) => Result): Result {
+    return this.#use((opened) => {
+      const before = { ...this.#lastId };
+      try {
+        return opened.rows.atomically(() => work(opened));
+      } catch (error) {
+        Object.assign(this.#lastId, before);
+        opened.budget.forget();
+        opened.ledger.reload();
+        this.#corrections.reload(readStarts(opened.db));
+        throw error;
+      }
+    });
+  }
+
+  #reject(rejected: readonly Rejected[]): Kept {
+    const { db, budget } = this.#opened;
+    return addRejected(db, rejected, this.#limits.rejected, budget.free);
   }
 
   #requeue({ upTo, most, firstSeq, kept }: Requeue): Requeued[] {
-    const entries = takeRejected(this.#db, upTo, most).map((row, i) => {
+    const entries = takeRejected(this.#opened.db, upTo, most).map((row, i) => {
       return {
         epoch: this.epoch,
         seq: firstSeq + i,
@@ -332,7 +360,7 @@ export class SegmentFile {
 
   #insert(segment: NewSegment, content: Content): number {
     const id = ++this.#lastId[segment.stream];
-    insertRow(this.#db, segment.stream, id, segment, content);
+    this.#opened.rows.insert(segment.stream, id, segment, content);
     return id;
   }
 
@@ -343,38 +371,30 @@ export class SegmentFile {
       live: { ...live, after: Math.max(live.after, this.#served.live) },
     };
   }
-}
 
-/** Settings of a connection. `synchronous` falls back to NORMAL whenever a WAL file is opened again, so all are set at each open. */
-function prepare(db: Database.Database, size: number): void {
-  formatOf(db); // before anything is changed
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = FULL');
-  db.pragma('cache_size = -1024');
-  bringUpToDate(db);
-  bound(db, size);
-}
-
-/** Bounds file and log. A file that is larger already stays so, and grows no more. */
-function bound(db: Database.Database, size: number): void {
-  db.pragma(`wal_autocheckpoint = ${logPages(size)}`);
-  db.pragma(`journal_size_limit = ${logPages(size) * PAGE}`);
-  db.pragma(`max_page_count = ${Math.floor(size / PAGE)}`);
-}
-
-/** Pages of the write-ahead log before it is carried into the file. */
-function logPages(size: number): number {
-  return Math.min(1000, Math.max(64, Math.floor(size / PAGE / 32)));
+  /**
+   * Settings of a connection: `synchronous` falls back to NORMAL whenever a WAL file is opened again, so all are set at each open. A file that
+   * is larger than its limit already stays so, and grows no more; one that was made with other pages keeps them.
+   */
+  #setUp(db: Database.Database): Opened {
+    const { size } = this.#limits;
+    formatOf(db); // before anything is changed
+    db.pragma(`page_size = ${PAGE}`);
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = FULL');
+    db.pragma('cache_size = -1024');
+    bringUpToDate(db);
+    const page = db.pragma('page_size', { simple: true }) as number;
+    const log = Math.min(LOG.most, Math.max(LOG.least, size * LOG.share));
+    db.pragma(`wal_autocheckpoint = ${Math.floor(log / page)}`);
+    db.pragma(`journal_size_limit = ${log}`);
+    db.pragma(`max_page_count = ${Math.floor(size / page)}`);
+    const rows = new Rows(db);
+    const budget = new Budget(db, rows, this.#path, this.#limits, 2 * log, this.#corrections);
+    return { db, page, rows, budget, ledger: openLedger(db) };
+  }
 }
 
 function contentOf({ gap, text }: NewSegment): Content {
-  return gap === null ? { body: deflateRawSync(text, { level: 5 }) } : { gap };
-}
-
-function unpack(body: Buffer): string | undefined {
-  try {
-    return inflateRawSync(body).toString('utf8');
-  } catch {
-    return undefined;
-  }
+  return gap === null ? { body: deflated(text) } : { gap };
 }

@@ -7,8 +7,10 @@ import { STREAMS } from './rows.js';
 /** Begins a start, and forgets those that have left nothing. */
 export function beginStart(db: Database.Database, { boot, zero }: TimeBase): Start[] {
   const last = db.prepare<[], number | null>('SELECT max(epoch) FROM starts').pluck().get() ?? 0;
-  const left = [...STREAMS, 'rejected'].map((stream) => `SELECT epoch FROM ${stream}`).join(' UNION ');
-  db.exec(`DELETE FROM starts WHERE epoch NOT IN (${left})`);
+  // Rows stand in the order of starts: none before that of a first row has left anything.
+  const first = STREAMS.map((stream) => `SELECT * FROM (SELECT epoch FROM ${stream} ORDER BY id LIMIT 1)`);
+  const firsts = [...first, 'SELECT min(epoch) AS epoch FROM rejected'].join(' UNION ALL ');
+  db.exec(`DELETE FROM starts WHERE epoch < (SELECT coalesce(min(epoch), ${last + 1}) FROM (${firsts}))`);
   insertStart(db, { epoch: last + 1, boot, zero, correction: null });
   return readStarts(db);
 }

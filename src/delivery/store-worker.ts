@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { TidegateError } from '../errors.js';
 import { SegmentFile } from './segment-file.js';
-import type { Opened, Reply, Request } from './store.js';
+import type { Notice, Opened, Reply, Request } from './store.js';
 
 const files = new Map<number, SegmentFile>();
 const port = parentPort;
@@ -17,22 +17,32 @@ port.on('message', (request: Request) => {
     reply = { id: request.id, failure: { code, message: (error as Error).message } };
   }
   port.postMessage(reply);
+  tellSalvage(request.file);
 });
+
+/** Tells what was saved of a file that turned out to be damaged. */
+function tellSalvage(handle: number): void {
+  const salvage = files.get(handle)?.takeSalvage();
+  if (salvage) port?.postMessage({ file: handle, removed: salvage.lost, salvage } satisfies Notice);
+}
 
 function answer({ file: handle, call }: Request): unknown {
   if (call.op === 'open') {
     const opened = new SegmentFile(call.path, call.limits, call.base);
     files.set(handle, opened);
-    const { epoch, starts, salvage } = opened;
+    // Reading may meet damage: what is salvaged is told last.
+    const rejected = opened.rejected();
+    const [alarm, live] = [opened.extent('alarm'), opened.extent('live')];
+    const salvage = opened.takeSalvage();
     return {
-      epoch,
-      starts,
+      epoch: opened.epoch,
+      starts: opened.starts,
       bytes: opened.bytes(),
       room: opened.room(),
-      alarm: opened.extent('alarm'),
-      live: opened.extent('live'),
+      alarm,
+      live,
       totals: opened.counters(),
-      rejected: opened.rejected(),
+      rejected,
       ...(salvage && { salvage }),
     } satisfies Opened;
   }
@@ -41,7 +51,7 @@ function answer({ file: handle, call }: Request): unknown {
   if (!file) throw new TidegateError('OUTBOX_STORE', 'the outbox file is closed');
   switch (call.op) {
     case 'commit':
-      setImmediate(thin, file);
+      setImmediate(thin, handle);
       return file.commit(call.commit);
     case 'next':
       return file.next(call.stream, call.after, call.upTo);
@@ -62,10 +72,13 @@ function answer({ file: handle, call }: Request): unknown {
 }
 
 /** Thins slice by slice, letting requests pass in between. A disk that refuses is told by the next commit. */
-function thin(file: SegmentFile): void {
+function thin(handle: number): void {
   try {
-    if ([...files.values()].includes(file) && file.thin()) setImmediate(thin, file);
+    const gone = files.get(handle)?.thin();
+    if (gone) port?.postMessage({ file: handle, removed: [gone] } satisfies Notice);
+    if (gone) setImmediate(thin, handle);
   } catch {
     // The transaction is undone; nothing is lost.
   }
+  tellSalvage(handle);
 }

@@ -32,6 +32,14 @@ type Call =
 /** The worker's answer. */
 export type Reply = { id: number; result: unknown } | { id: number; failure: { code: ErrorCode; message: string } };
 
+/** What the worker tells unasked: what is gone from a file. */
+export interface Notice {
+  readonly file: number;
+  readonly removed: readonly Removed[];
+  /** Set when the file turned out to be damaged, and a fresh one has taken its place. */
+  readonly salvage?: Salvage;
+}
+
 /** What an outbox file holds when it is opened. */
 export interface Opened {
   readonly epoch: number;
@@ -52,6 +60,8 @@ export interface Opened {
 
 /** One upstream's file. Requests are answered in their order; each rejects with OUTBOX_STORE when the disk refuses. */
 export interface StoreFile extends Opened {
+  /** Called when something is gone between commits: thinned out, or lost in a file that turned out to be damaged. */
+  onRemoved(listener: (removed: readonly Removed[], salvage?: Salvage) => void): void;
   commit(commit: Commit): Promise<Committed>;
   next(stream: StreamName, after: number, upTo: number): Promise<StoredRow | undefined>;
   remove(
@@ -87,11 +97,16 @@ export function openStore(): Store {
     resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
   });
   const waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  const removedListeners = new Map<number, Parameters<StoreFile['onRemoved']>[0]>();
   let lastRequest = 0;
   let lastFile = 0;
   let dead: string | undefined;
 
-  worker.on('message', (reply: Reply) => {
+  worker.on('message', (reply: Reply | Notice) => {
+    if ('removed' in reply) {
+      removedListeners.get(reply.file)?.(reply.removed, reply.salvage);
+      return;
+    }
     const promise = waiting.get(reply.id);
     waiting.delete(reply.id);
     if ('failure' in reply) promise?.reject(new TidegateError(reply.failure.code, reply.failure.message));
@@ -106,6 +121,7 @@ export function openStore(): Store {
       const opened = await ask<Opened>(file, { op: 'open', path, limits, base });
       return {
         ...opened,
+        onRemoved: (listener) => void removedListeners.set(file, listener),
         commit: (commit) => ask(file, { op: 'commit', commit }),
         next: (stream, after, upTo) => ask(file, { op: 'next', stream, after, upTo }),
         remove: (stream, ids, ends, rejected) => ask(file, { op: 'remove', stream, ids, ends, rejected }),

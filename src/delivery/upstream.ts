@@ -95,6 +95,10 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   const drain = new Rate(() => outbox.counters.late);
   const growth = new Rate(() => outbox.bytesOnDisk, 60);
   if (file.salvage) tellSalvage(file.salvage);
+  file.onRemoved((removed, salvage) => {
+    if (salvage) tellSalvage(salvage);
+    outbox.removed(removed);
+  });
   forwarder.start();
 
   return {
@@ -155,22 +159,8 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
     return { config: buffer, window, gapTopic: topic(gap_topic), order, pace };
   }
 
-  /** Nobody can know how much a damaged file held: the gap ends now, and has no count. */
   function tellSalvage(salvage: Salvage): void {
     log.error(salvage, 'the outbox was damaged; what could be read was carried into a new file');
-    const at = Date.now();
-    const from = file.live.oldest ?? at;
-    if (!salvage.complete)
-      outbox.accept({
-        kind: 'gap',
-        device: '',
-        at,
-        lane: 'live',
-        topic: topic(config.gap_topic),
-        cause: 'unreadable',
-        from,
-        to: at,
-      });
   }
 }
 

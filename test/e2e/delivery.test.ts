@@ -84,7 +84,7 @@ describe('delivery', () => {
     const folder = temporaryFolder();
     const upstream = await openTestUpstream(cloud.url, folder, {
       in_flight: 1,
-      buffer: { flush: '40ms', live_for: '80ms' },
+      buffer: { flush: '40ms', live_for: '500ms' },
     });
     for (const n of range(1, 50)) upstream.accept(event(n, n % 10 === 0 ? 'alarm' : 'live'));
     await vi.waitFor(() => expect(upstream.status().waiting).toEqual({ alarm: 5, live: 0, backlog: 45 }), 5000);

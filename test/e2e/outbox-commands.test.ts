@@ -185,7 +185,7 @@ upstreams: { cloud: { url: "${NOBODY}", password: "\${env:NONE}" } }
       for (let i = 0; i < 20; i++) upstream.accept(event(++n));
     }, 5);
     onTestFinished(() => clearInterval(writing));
-    await vi.waitFor(() => expect(upstream.status().bytesOnDisk).toBeGreaterThan(50_000));
+    await vi.waitFor(() => expect(upstream.status().bytesOnDisk).toBeGreaterThan(25_000));
     const { code, stdout } = await outbox('export');
     clearInterval(writing);
     expect(code).toBe(0);

@@ -1,6 +1,6 @@
 /** What the broker refuses for good is kept, with its reason, and holds up nothing. */
 import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
-import { deflateRawSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type KeptEvent, readEvents } from '../../src/delivery/reader.js';
@@ -184,7 +184,7 @@ describe('what the broker refuses for good', () => {
     await offline.close();
     const db = new Database(`${folder}/outbox/cloud.sqlite`);
     const text = '{"shapes":[["d","t/live",null]],"events":[[0,1,1700000000001,[1]]]}';
-    db.prepare('UPDATE live SET body = ?').run(deflateRawSync(text));
+    db.prepare('UPDATE live SET body = ?').run(deflateSync(text));
     db.close();
     const upstream = await openTestUpstream(broker.url, folder, QUICK);
     await vi.waitFor(() => expect(upstream.status().accounts?.live).toMatchObject({ unreadable: 1, rejected: 0 }));
@@ -202,13 +202,14 @@ describe('what the broker refuses for good', () => {
     await upstream.close();
     const file = `${folder}/outbox/cloud.sqlite`;
     const db = new Database(file, { readonly: true });
+    const size = db.pragma('page_size', { simple: true }) as number;
     const page = db.prepare<[], number>(
       "SELECT rootpage FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_rejected%'",
     );
-    const at = ((page.pluck().get() ?? 1) - 1) * 4096;
+    const at = ((page.pluck().get() ?? 1) - 1) * size;
     db.close();
     const handle = openSync(file, 'r+');
-    writeSync(handle, Buffer.alloc(4096, 0xa5), 0, 4096, at);
+    writeSync(handle, Buffer.alloc(size, 0xa5), 0, size, at);
     closeSync(handle);
     const again = await openTestUpstream('mqtt://127.0.0.1:1', folder, QUICK);
     expect(readdirSync(`${folder}/outbox`)).toContain('cloud.sqlite.damaged-1');

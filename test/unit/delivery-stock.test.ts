@@ -1,0 +1,194 @@
+/** What an outbox file says of itself without counting its rows is what counting them gives. */
+import { closeSync, copyFileSync, existsSync, openSync, statSync, writeSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Limits } from '../../src/delivery/budget.js';
+import { STREAMS, type StreamName } from '../../src/delivery/rows.js';
+import { type Committed, type NewSegment, SegmentFile } from '../../src/delivery/segment-file.js';
+import { random } from '../support/random.js';
+import { temporaryFolder } from '../support/upstream.js';
+
+const LIMITS: Limits = {
+  size: 4_000_000,
+  keepFree: 0,
+  rejected: 100_000,
+  whenFull: { alarm: 'drop-oldest', live: 'thin' },
+};
+const NAMES = Array.from({ length: 30 }, (_, i) => `p${i}`);
+const BASE = { boot: 'test', zero: 0 };
+const NOTHING = { alarm: {}, live: {} };
+
+let seq = 0;
+/** A segment of one meter's readings, a second apart. */
+function segment(epoch: number, stream: StreamName, events: number, draw: () => number): NewSegment {
+  const first = seq + 1;
+  const rows = Array.from({ length: events }, () => [0, ++seq, seq * 1000, NAMES.map(() => Math.round(draw() * 1e6))]);
+  const text = JSON.stringify({ shapes: [['meter', 't', NAMES]], events: rows });
+  const [from, to] = [first * 1000, seq * 1000];
+  return {
+    stream,
+    epoch,
+    firstSeq: first,
+    lastSeq: seq,
+    events,
+    readings: events * 30,
+    from,
+    to,
+    kept: to,
+    device: 'meter',
+    gap: null,
+    text,
+  };
+}
+
+/** Commits; `after` and `upTo` bound what may give way. */
+function commit(file: SegmentFile, segments: NewSegment[], after = 0, upTo = Number.MAX_SAFE_INTEGER): Committed {
+  const range = { after, upTo, settled: [] };
+  return file.commit({ segments, removable: { alarm: range, live: range }, settled: NOTHING, rejected: [] });
+}
+
+function opened(path: string, limits = LIMITS): SegmentFile {
+  const file = new SegmentFile(path, limits, BASE);
+  onTestFinished(() => file.close());
+  return file;
+}
+
+/** What counting says. */
+function counted(path: string): unknown {
+  const db = new Database(path, { readonly: true });
+  const count = (stream: string): unknown =>
+    db
+      .prepare(
+        `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(readings), 0) AS readings FROM ${stream} WHERE gap IS NULL`,
+      )
+      .get();
+  const counts = STREAMS.map(count);
+  db.close();
+  return counts;
+}
+
+function said(file: SegmentFile): unknown {
+  return STREAMS.map((stream) => {
+    const { events, readings } = file.extent(stream);
+    return { events, readings };
+  });
+}
+
+/** The file and its log as a crash now would leave them. */
+function crashed(path: string, name: string): string {
+  for (const suffix of ['', '-wal']) if (existsSync(path + suffix)) copyFileSync(path + suffix, name + suffix);
+  return name;
+}
+
+describe('what an outbox file holds in all', () => {
+  test.each([1, 2, 3])('is right at every moment, and after every crash (%i)', { timeout: 30_000 }, (seed) => {
+    const draw = random(seed);
+    const folder = temporaryFolder();
+    const path = `${folder}/cloud.sqlite`;
+    const file = opened(path);
+    const ids: Record<StreamName, number[]> = { alarm: [], live: [] };
+    for (let step = 0; step < 700; step++) {
+      const stream = draw() < 0.2 ? 'alarm' : 'live';
+      const known = ids[stream];
+      const some = known[Math.floor(draw() * known.length)] ?? 0;
+      const what = draw();
+      if (what < 0.75)
+        known.push(...(commit(file, [segment(file.epoch, stream, 1 + Math.floor(draw() * 200), draw)]).ids ?? []));
+      else if (what < 0.85) file.remove(stream, [some], {}, []);
+      else if (what < 0.9 && known.length > 0) file.rewrite(stream, some, segment(file.epoch, stream, 3, draw), {});
+      else file.thin();
+      if (step % 25 === 0) {
+        expect(said(file)).toEqual(counted(path));
+        const copy = opened(crashed(path, `${folder}/crash-${step}.sqlite`));
+        expect(said(copy)).toEqual(said(file));
+      }
+    }
+    expect(file.counters().live.thinned).toBeGreaterThan(0);
+  });
+
+  test('is right in a file that was emptied and is filled anew', () => {
+    const path = `${temporaryFolder()}/cloud.sqlite`;
+    const first = new SegmentFile(path, LIMITS, BASE);
+    for (let n = 1; n <= 20; n++) commit(first, [segment(first.epoch, 'live', 1, Math.random)]);
+    for (let n = 1; n <= 20; n++) first.remove('live', [n], {}, []);
+    first.close();
+    const second = opened(path);
+    commit(second, [segment(second.epoch, 'live', 7, Math.random)]);
+    const third = opened(crashed(path, `${path}.crashed`));
+    expect(third.extent('live')).toMatchObject({ events: 7, readings: 210 });
+  });
+
+  test('is as it was after a commit that failed', () => {
+    const path = `${temporaryFolder()}/cloud.sqlite`;
+    const file = opened(path);
+    commit(file, [segment(file.epoch, 'live', 5, Math.random)]);
+    const broken = { ...segment(file.epoch, 'live', 5, Math.random), from: null as unknown as number };
+    expect(() => commit(file, [segment(file.epoch, 'live', 5, Math.random), broken])).toThrow('NOT NULL');
+    expect(file.extent('live')).toMatchObject({ events: 5, lastId: 1 });
+    expect(commit(file, [segment(file.epoch, 'live', 5, Math.random)]).ids).toEqual([2]);
+  });
+});
+
+test('a start does not read the file through; damage is found where it is met, and told', () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  const first = new SegmentFile(path, LIMITS, BASE);
+  for (let n = 1; n <= 40; n++) commit(first, [segment(first.epoch, 'live', 100, Math.random)]);
+  first.close();
+  const handle = openSync(path, 'r+');
+  writeSync(handle, Buffer.alloc(4096, 0xa5), 0, 4096, Math.floor(statSync(path).size / 2));
+  closeSync(handle);
+
+  const file = opened(path);
+  expect(file.takeSalvage()).toBeUndefined();
+  // What is committed meanwhile has the next number, whatever happens to the rows before it.
+  expect(commit(file, [segment(file.epoch, 'live', 100, Math.random)], 0, 0).ids).toEqual([41]);
+  let [events, lost, at] = [0, 0, 0];
+  for (let row = file.next('live', at, 100); row; row = file.next('live', at, 100)) {
+    expect(row.id).toBeGreaterThan(at);
+    if (row.gap === 'unreadable') lost += row.events;
+    else events += row.text === undefined ? 0 : row.events;
+    at = row.id;
+  }
+  expect(at).toBe(41);
+  expect(lost).toBeGreaterThan(0);
+  expect(lost + events).toBe(4100);
+  expect(file.counters().live.unreadable).toBe(lost);
+  expect(file.takeSalvage()).toMatchObject({ movedTo: `${path}.damaged-1` });
+  expect(commit(file, [segment(file.epoch, 'live', 1, Math.random)], 0, 0).ids).toEqual([42]);
+});
+
+test('what cannot be read is told once when thinning meets it, and the rest is thinned out', () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  const file = opened(path, { ...LIMITS, size: 1_000_000 });
+  let rows = 0;
+  while (commit(file, [segment(file.epoch, 'live', 300, Math.random)], 0, 0).ids) rows++;
+  const db = new Database(path);
+  db.prepare('UPDATE live SET body = zeroblob(length(body)) WHERE id = 3').run();
+  db.close();
+  commit(file, []);
+  while (file.thin());
+  const { live: ends } = file.counters();
+  expect(ends.unreadable).toBe(300);
+  expect(ends.thinned).toBeGreaterThan(0);
+  expect(Object.values(ends).reduce((sum, count) => sum + count, file.extent('live').events)).toBe(300 * rows);
+});
+
+test('a bit that the disk lost does not pass for a value', () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  const first = new SegmentFile(path, LIMITS, BASE);
+  commit(first, [segment(first.epoch, 'live', 300, Math.random)]);
+  first.close();
+  const db = new Database(path);
+  const body = db.prepare<[], Buffer>('SELECT body FROM live').pluck().get() as Buffer;
+  const unpacked = new Set<string | undefined>();
+  for (let at = 100; at < 3100; at += 300) {
+    const damaged = Buffer.from(body);
+    damaged[at] = (damaged[at] ?? 0) ^ 1;
+    db.prepare('UPDATE live SET body = ?').run(damaged);
+    const file = new SegmentFile(path, LIMITS, BASE);
+    unpacked.add(file.next('live', 0, 10)?.text);
+    file.close();
+  }
+  db.close();
+  expect([...unpacked]).toEqual([undefined]);
+});
