@@ -10,6 +10,7 @@ import type { UpstreamStatus } from './delivery/upstream.js';
 import { prepareUpstreams } from './delivery/upstreams.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
 import { messageOf } from './errors.js';
+import { answerField } from './field/answers.js';
 import { type Batch, KEPT_LANES, type KeptLane } from './model.js';
 import { type Clock, watchClock } from './ops/clock.js';
 import { serveControl } from './ops/control.js';
@@ -180,6 +181,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       const control = await serveControl(folder, snapshot, {
         requeue: async ({ upstream }) => ({ events: await upstreams.requeue(String(upstream)) }),
         purge: ({ upstream, lanes }) => upstreams.purge(String(upstream), lanesOf(lanes)),
+        ...answerField(() => ({ devices: site.devices, runOn: pollers.runOn }), log),
         reload: ({ dryRun }) => reloader.reload({ by: 'request', dryRun: dryRun === true }),
       });
       undo.push(['control socket', () => control.close()]);

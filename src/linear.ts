@@ -59,9 +59,36 @@ function tidy(value: number): number {
   return Math.round(value * power) / power;
 }
 
+/** A fraction of whole numbers. */
+export interface Fraction {
+  readonly over: bigint;
+  readonly under: bigint;
+}
+
+/** Value to raw, without any rounding: `(value − offset) / (scale × 10^exponent)`, each number taken as its shortest decimal. */
+export function backward(scale: number, offset: number, exponent: number, value: number | bigint): Fraction {
+  const factor = digitsOf(scale);
+  const shift = digitsOf(offset);
+  const given = digitsOf(value);
+  const places = Math.max(given.places, shift.places);
+  const over = given.digits * power(places - given.places) - shift.digits * power(places - shift.places);
+  // over / 10^places divided by digits / 10^(factor.places − exponent)
+  const raise = factor.places - exponent - places;
+  return { over: over * power(Math.max(raise, 0)), under: factor.digits * power(Math.max(-raise, 0)) };
+}
+
+function power(exponent: number): bigint {
+  return 10n ** BigInt(exponent);
+}
+
 /** The shortest decimal of a number: `digits / 10^places`. */
 function decimal(value: number): { digits: number; places: number } {
+  const { digits, places } = digitsOf(value);
+  return { digits: Number(digits), places };
+}
+
+function digitsOf(value: number | bigint): { digits: bigint; places: number } {
   const [mantissa = '0', exponent = '0'] = String(value).split('e');
   const [whole = '0', fraction = ''] = mantissa.split('.');
-  return { digits: Number(whole + fraction), places: fraction.length - Number(exponent) };
+  return { digits: BigInt(whole + fraction), places: fraction.length - Number(exponent) };
 }

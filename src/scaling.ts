@@ -19,7 +19,8 @@ export interface Scaled {
 /** The widest scale factor that SunSpec allows (Device Information Model Specification, type sunssf: −10 to 10). */
 const MOST_EXPONENT = 10;
 
-const BITS: Partial<Record<PointType, number>> = {
+/** How many bits the whole-number types have. */
+export const BITS: Readonly<Partial<Record<PointType, number>>> = {
   int16: 16,
   uint16: 16,
   int32: 32,
@@ -126,19 +127,25 @@ function lose(step: Step, values: Value[], reason: string): Flaw {
   return { quality: 'bad', reason };
 }
 
+/** Why a raw value is of no use as a scale factor; undefined when it is. */
+export function faultOfFactor(exponent: Value | undefined): string | undefined {
+  if (exponent === null || exponent === undefined) return 'no value';
+  if (exponent === -32768) return 'no value (0x8000)';
+  if (typeof exponent === 'number' && Number.isInteger(exponent) && Math.abs(exponent) <= MOST_EXPONENT)
+    return undefined;
+  return `${exponent} is out of range`;
+}
+
 /** Makes the step's line fit the scale factor just read; gives the reason when that factor is of no use. */
 function takeFactor(step: Step, values: Value[], flaws: Map<number, Flaw> | undefined): string | undefined {
   const exponent = values[step.factor];
   if (exponent === step.exponent) return undefined;
   const name = `scale factor ${step.point.scaleFrom}`;
   if (step.factor < 0) return `${name}: not read`;
-  if (exponent === null || exponent === undefined) return `${name}: ${flaws?.get(step.factor)?.reason ?? 'no value'}`;
-  if (exponent === -32768) return `${name}: no value (0x8000)`;
-  if (typeof exponent !== 'number' || !Number.isInteger(exponent) || Math.abs(exponent) > MOST_EXPONENT) {
-    return `${name}: ${exponent} is out of range`;
-  }
-  step.line = compileLinear(step.point.scale, step.point.offset, exponent);
-  step.exponent = exponent;
+  const fault = flaws?.get(step.factor)?.reason ?? faultOfFactor(exponent);
+  if (fault !== undefined) return `${name}: ${fault}`;
+  step.line = compileLinear(step.point.scale, step.point.offset, exponent as number);
+  step.exponent = exponent as number;
   return undefined;
 }
 
@@ -158,7 +165,7 @@ function compact(values: Value[], flaws: Map<number, Flaw> | undefined, kept: re
 }
 
 /** An invalid raw value as the driver decodes it: `0x8000` of an int16 is −32768, that of an int64 a bigint, that of a float32 its shortest decimal. */
-function asDecoded(raw: number | bigint, type: PointType): number | bigint {
+export function asDecoded(raw: number | bigint, type: PointType): number | bigint {
   const bits = BITS[type];
   if (bits !== undefined && (typeof raw === 'bigint' || Number.isInteger(raw))) {
     const pattern = BigInt.asUintN(bits, BigInt(raw));

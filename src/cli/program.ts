@@ -92,6 +92,14 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./read.js')).read));
 
+  add(program, 'write <device> <point> <value>', 'write a value to a point, now: checked, unscaled, read back', [
+    'tidegate write heat-pump-1 temperature_target_1 42.5',
+    'tidegate write heat-pump-1 operation_mode heating --json',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./write.js')).write));
+
   add(program, 'watch', 'show live values of the running gateway; if none runs, poll without delivering', [
     'tidegate watch',
     'tidegate watch --config /etc/tidegate/gateway.yaml --json',

@@ -30,6 +30,8 @@ export function unitText(unit: string | undefined): string {
 export function valueText(value: Value): string {
   if (value === null) return '–';
   if (typeof value === 'string') return printable(value);
+  // As the running gateway tells it, a structure is plain JSON again.
+  if (typeof value === 'object') return printable(JSON.stringify(value));
   if (typeof value !== 'number' || Number.isInteger(value)) return String(value);
   return String(Number(value.toPrecision(7)));
 }

@@ -4,6 +4,9 @@
  *
  *     → {"ask":"watch"}      ← {"answer":{…}}   a snapshot at once and then one per second, until either side ends
  *     → {"ask":"…", …}       ← {"answer":{…}}   or {"problems":[{"code":…,"message":…,"hint":…,"place":…}]}, and the end
+ *
+ * Before its end a long answer may tell how far it is, in any number of lines `{"told":{…}}`. An empty line each second says that the
+ * gateway is still at it. Whoever closes the connection meanwhile ends the work.
  */
 import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
@@ -17,23 +20,31 @@ export interface Request {
   readonly [key: string]: unknown;
 }
 
+/** Whoever asked. */
+export interface Asker {
+  /** Aborts when nobody waits for the answer any more, or the gateway stops. */
+  readonly signal: AbortSignal;
+  /** Tells how far the work is, before its answer. */
+  tell(news: object): void;
+}
+
 /** How requests are answered, by what they ask. An answer is an object; what is thrown reaches the one that asked. */
-export type Answers = Readonly<Record<string, (request: Request) => object | Promise<object>>>;
+export type Answers = Readonly<Record<string, (request: Request, asker: Asker) => object | Promise<object>>>;
 
 /** A served control socket. */
 export interface Control {
-  /** Takes no more requests; resolves when those at work are answered. */
+  /** Takes no more requests, and asks those at work to end; resolves when they are answered. */
   close(): Promise<void>;
 }
 
-/** A watcher that lags this many bytes behind has stopped reading. */
+/** A client that lags this many bytes behind has stopped reading. */
 const LAG = 4_000_000;
 /** Most characters of a request. */
 const LONGEST_REQUEST = 100_000;
 
 /** An error as it goes over the socket. */
 type Problem = Pick<TidegateError, 'message'> & { code?: ErrorCode } & Partial<Pick<TidegateError, 'hint' | 'place'>>;
-type Line<T> = { readonly answer: T } | { readonly problems: readonly Problem[] };
+type Line<T> = { readonly answer: T } | { readonly told: object } | { readonly problems: readonly Problem[] };
 
 /**
  * Serves snapshots to watchers, and `answers` to all others. The caller holds the data folder's lock, so a socket that is already
@@ -43,6 +54,7 @@ type Line<T> = { readonly answer: T } | { readonly problems: readonly Problem[] 
 export async function serveControl(folder: string, snapshot: () => object, answers: Answers = {}): Promise<Control> {
   const clients = new Set<Socket>();
   const watchers = new Set<Socket>();
+  const askers = new Map<Socket, AbortController>();
   const atWork = new Set<Promise<void>>();
   const timer = setInterval(tell, 1_000).unref();
   // Half open: whoever has said all that it asks may close its side and go on listening.
@@ -52,6 +64,7 @@ export async function serveControl(folder: string, snapshot: () => object, answe
     client.on('close', () => {
       clients.delete(client);
       watchers.delete(client);
+      askers.get(client)?.abort();
     });
     readRequest(client, (text) => {
       const work = serve(client, text).finally(() => atWork.delete(work));
@@ -75,6 +88,7 @@ export async function serveControl(folder: string, snapshot: () => object, answe
     async close() {
       clearInterval(timer);
       const closed = new Promise((resolve) => server.close(resolve));
+      for (const asker of askers.values()) asker.abort();
       await Promise.all(atWork);
       for (const client of clients) {
         if (watchers.has(client)) client.destroy();
@@ -86,12 +100,10 @@ export async function serveControl(folder: string, snapshot: () => object, answe
   };
 
   function tell(): void {
+    for (const client of askers.keys()) send(client, '\n');
     if (watchers.size === 0) return;
     const line = lineOf({ answer: snapshot() });
-    for (const client of watchers) {
-      if (client.writableLength > LAG) client.destroy();
-      else client.write(line);
-    }
+    for (const client of watchers) send(client, line);
   }
 
   async function serve(client: Socket, text: string): Promise<void> {
@@ -109,11 +121,21 @@ export async function serveControl(folder: string, snapshot: () => object, answe
           hint: 'The command and the gateway should be of the same version.',
         });
       }
-      client.end(lineOf({ answer: await answer(request) }));
+      const asker = new AbortController();
+      askers.set(client, asker);
+      const tell = (news: object): void => send(client, lineOf({ told: news }));
+      client.end(lineOf({ answer: await answer(request, { signal: asker.signal, tell }) }));
     } catch (error) {
       client.end(lineOf({ problems: problemsOf(error) }));
+    } finally {
+      askers.delete(client);
     }
   }
+}
+
+function send(client: Socket, text: string): void {
+  if (client.writableLength > LAG) client.destroy();
+  else client.write(text);
 }
 
 /** Calls back with the first line that a client says, or with what it said when that is too long or it says no more. */
@@ -178,28 +200,30 @@ export async function watchControl<T extends object>(
   folder: string,
   signal?: AbortSignal,
 ): Promise<AsyncIterable<T> | undefined> {
-  const socket = await ask(folder, { ask: 'watch' });
+  const socket = await ask(folder, { ask: 'watch' }, signal);
   if (!socket) return undefined;
-  const stop = () => void socket.destroy();
-  if (signal?.aborted) stop();
-  signal?.addEventListener('abort', stop, { once: true });
   return answersFrom<T>(socket);
 }
 
 /**
- * Asks the gateway that runs on this data folder, and waits for its answer, however long that takes.
+ * Asks the gateway that runs on this data folder, and waits for its answer, however long that takes. `hear` is told how far it is;
+ * when `signal` aborts, the work is ended there.
  * @returns undefined when none runs there
  * @throws what the gateway threw; TidegateError CONFIG_FILE when this user may not ask it, GATEWAY_GONE when it ended meanwhile
  */
-export async function askControl<T extends object>(folder: string, request: Request): Promise<T | undefined> {
-  const socket = await ask(folder, request);
+export async function askControl<T extends object>(
+  folder: string,
+  request: Request,
+  { hear, signal }: { hear?(news: object): void; signal?: AbortSignal } = {},
+): Promise<T | undefined> {
+  const socket = await ask(folder, request, signal);
   if (!socket) return undefined;
-  for await (const answer of answersFrom<T>(socket)) return answer;
+  for await (const answer of answersFrom<T>(socket, hear)) return answer;
   throw new TidegateError('GATEWAY_GONE', `the gateway on ${folder} ended before it answered`);
 }
 
 /** Connects and asks; undefined when nobody listens. */
-async function ask(folder: string, request: Request): Promise<Socket | undefined> {
+async function ask(folder: string, request: Request, signal?: AbortSignal): Promise<Socket | undefined> {
   const place = shortPlace(folder);
   const socket = createConnection(place.path);
   try {
@@ -217,15 +241,20 @@ async function ask(folder: string, request: Request): Promise<Socket | undefined
     place.free();
   }
   socket.on('error', () => {});
+  const stop = () => void socket.destroy();
+  if (signal?.aborted) stop();
+  signal?.addEventListener('abort', stop, { once: true });
   socket.write(`${toJson(request)}\n`);
   return socket;
 }
 
-async function* answersFrom<T extends object>(socket: Socket): AsyncGenerator<T> {
+async function* answersFrom<T extends object>(socket: Socket, hear?: (news: object) => void): AsyncGenerator<T> {
   for await (const text of linesFrom(socket)) {
+    if (text === '') continue;
     const line = JSON.parse(text) as Line<T>;
     if ('problems' in line) throw errorOf(line.problems);
-    yield line.answer;
+    if ('answer' in line) yield line.answer;
+    else hear?.(line.told);
   }
 }
 

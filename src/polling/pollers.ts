@@ -1,6 +1,7 @@
 /** All connections of a gateway: one poller each, kept in step with what is configured. */
 import type { Logger } from 'pino';
 import type { Driver } from '../driver.js';
+import type { RunTurn } from '../field/turn.js';
 import type { Batch, Device } from '../model.js';
 import { type Motion, watchMotion } from '../ops/motion.js';
 import { type DeviceState, type Poller, type PollStats, startPoller } from './poller.js';
@@ -19,6 +20,8 @@ export interface Pollers {
   /** Summed over all connections since the start, those that are gone included. */
   stats(): PollStats;
   state(device: Device): { state: DeviceState; reason?: string };
+  /** How turns are taken on a connection; undefined when there is none of that name. */
+  runOn(connection: string): RunTurn | undefined;
   /** Says which connection does not move any more, or undefined. */
   stuck(): string | undefined;
   /**
@@ -60,6 +63,7 @@ export function preparePollers(log: Logger, onBatch: (batch: Batch) => void): Po
       return sum;
     },
     state: ({ connection, id }) => running.get(connection)?.poller.state(id) ?? { state: 'starting' },
+    runOn: (connection) => running.get(connection)?.poller.run,
     stuck() {
       for (const { motion } of running.values()) {
         const reason = motion?.stuck();

@@ -17,7 +17,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   // Rules are read with the rest, and what wires can carry is reckoned, so that one run finds every problem.
   site: ['drivers', 'polling', 'routing', ...LOWER],
   // Turns on a wire: what can be asked of a device beside polling it.
-  field: ['devices', 'config', 'ops', ...VOCABULARY],
+  field: ['unscaling', 'devices', 'config', 'ops', ...VOCABULARY],
   polling: LOWER,
   routing: LOWER,
   delivery: LOWER,
@@ -26,6 +26,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   config: VOCABULARY,
   ops: VOCABULARY,
   scaling: ['linear', 'model', 'errors'],
+  unscaling: ['scaling', 'linear', 'model', 'errors'],
   linear: [],
   driver: ['model'],
   units: [],

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -144,6 +145,46 @@ describe('a request', () => {
     finish({ done: true });
     expect(await answer).toEqual({ done: true });
     await closed;
+  });
+
+  test('may be told how far it is, before it is answered', async () => {
+    const control = await serveControl(folder, () => ({}), {
+      scan: async (_request, { tell }) => {
+        for (const unit of [1, 2n ** 60n]) tell({ unit });
+        return { found: 2 };
+      },
+    });
+    const heard: object[] = [];
+    expect(await askControl(folder, { ask: 'scan' }, { hear: (news) => void heard.push(news) })).toEqual({ found: 2 });
+    expect(heard).toEqual([{ unit: 1 }, { unit: '1152921504606846976' }]);
+    await control.close();
+  });
+
+  test.each([
+    ['by whoever asked', 'leave'],
+    ['by the gateway that stops', 'stop'],
+  ])('is given up %s: the work is told', async (_name, how) => {
+    const work = new EventEmitter();
+    const [begun, ended] = [once(work, 'begun'), once(work, 'ended')];
+    const control = await serveControl(folder, () => ({}), {
+      scan: (_request, { signal }) => {
+        work.emit('begun');
+        return new Promise((resolve) =>
+          signal.addEventListener('abort', () => {
+            work.emit('ended');
+            resolve({ given: 'up' });
+          }),
+        );
+      },
+    });
+    const leaving = new AbortController();
+    const answer = askControl(folder, { ask: 'scan' }, { signal: leaving.signal }).catch((error: unknown) => error);
+    await begun;
+    if (how === 'leave') leaving.abort();
+    else await control.close();
+    await ended;
+    expect(await answer).toMatchObject(how === 'leave' ? { code: 'GATEWAY_GONE' } : { given: 'up' });
+    await control.close();
   });
 
   test('that the gateway does not live to answer is told so', async () => {

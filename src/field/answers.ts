@@ -1,0 +1,75 @@
+/** What the running gateway does on its wires for other commands: it holds them, and many can be opened only once. */
+import type { Logger } from 'pino';
+import { TidegateError } from '../errors.js';
+import type { Device, Point } from '../model.js';
+import type { Answers, Asker, Request } from '../ops/control.js';
+import { type PointReading, readable, readPoints } from './read.js';
+import type { RunTurn } from './turn.js';
+import { type WriteResult, writeText } from './write.js';
+
+/** The gateway's devices and wires, as they are at the moment. */
+export interface Field {
+  readonly devices: readonly Device[];
+  /** How turns are taken on a connection; undefined when the gateway does not have it. */
+  runOn(connection: string): RunTurn | undefined;
+}
+
+/** Asks for a device, by its id and the connection that it is on. */
+export interface DeviceRequest extends Request {
+  readonly device: string;
+  readonly connection: string;
+}
+
+/** The gateway does not have that connection: whoever asks may open it. */
+export interface NotHeld {
+  readonly held: false;
+}
+
+/** Answer to `read`. */
+export interface ReadAnswer {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly points: readonly PointReading[];
+}
+
+/** `read` with `points` (ids; all that can be read when absent), `write` with `point` and `value` (text). */
+export function answerField(field: () => Field, log: Logger): Answers {
+  const on =
+    <T extends object>(work: (run: RunTurn, device: Device, request: Request, asker: Asker) => Promise<T>) =>
+    async (request: Request, asker: Asker): Promise<T | NotHeld> => {
+      const { devices, runOn } = field();
+      const device = devices.find(({ id }) => id === request.device);
+      const connection = device?.connection ?? String(request.connection);
+      const run = runOn(connection);
+      if (!run) return { held: false };
+      if (!device)
+        throw notLoaded(`holds the connection ${connection}, but does not know the device ${request.device}`);
+      return work(run, device, request, asker);
+    };
+  return {
+    read: on(async (run, device, { points }, { signal }): Promise<ReadAnswer> => {
+      const wanted = Array.isArray(points) ? points.map((id) => pointOf(device, id)) : readable(device);
+      const at = Date.now();
+      return { at, points: await run((turn) => readPoints(turn, device, wanted), signal) };
+    }),
+    write: on(async (run, device, { point: id, value }, { signal }): Promise<WriteResult> => {
+      const point = pointOf(device, id);
+      const result = await writeText(run, device, point, String(value), signal);
+      const { outcome, reason } = result;
+      log.info({ device: device.id, point: point.id, value, outcome, reason }, 'write by command');
+      return result;
+    }),
+  };
+}
+
+function pointOf(device: Device, id: unknown): Point {
+  const point = device.points.find((each) => each.id === id);
+  if (point) return point;
+  throw notLoaded(`knows no point ${id} of the device ${device.id}`);
+}
+
+function notLoaded(what: string): TidegateError {
+  return new TidegateError('USAGE', `the running gateway ${what}`, {
+    hint: 'It runs an older configuration: `tidegate reload` takes up the present one.',
+  });
+}
