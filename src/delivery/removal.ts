@@ -35,15 +35,15 @@ export class Removal {
     void this.run();
   }
 
-  /** Removes nothing until `work` is done; what it adds is removed then. */
+  /** Removes nothing until `work` is done. Resolves when what it added is removed, or the disk refuses. */
   async after(work: () => Promise<void>): Promise<void> {
     this.#held = true;
     try {
       await work();
     } finally {
       this.#held = false;
-      void this.run();
     }
+    await this.run();
   }
 
   /** True for a row that is settled, though it may still be in the file. */
