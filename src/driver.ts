@@ -66,6 +66,11 @@ export interface Session<Settings = unknown, Address = unknown> {
   write?(device: Device<Settings, Address>, point: Point<Address>, raw: Value, signal: AbortSignal): Promise<void>;
   /** What stands at a place of the server's own tree of names; the roots when `path` is empty. See `tidegate browse`. */
   browse?(path: string, signal: AbortSignal): AsyncIterable<BrowsedNode>;
+  /**
+   * What stands at a place of a device (written as the driver writes addresses), read in every way that it may be meant.
+   * @throws TidegateError USAGE when the place is none, DEVICE_UNAVAILABLE when it cannot be read, and of kind `reconnect`
+   */
+  decode?(device: Device<Settings, Address>, place: string, signal: AbortSignal): Promise<Decoding>;
   /** Looks for devices on this wire. See `tidegate scan`. */
   scan?(options: ScanOptions): AsyncIterable<FoundDevice>;
   /** Ends the session within a second; all that is pending is rejected. Never throws. */
@@ -104,9 +109,25 @@ export interface BrowsedNode {
   readonly value?: Value;
 }
 
+/** What stands at some neighbouring places, in every way that it may be meant. */
+export interface Decoding {
+  /** The places, for people. */
+  readonly places: readonly string[];
+  /** What is there, in hexadecimal; empty where nothing can be read. */
+  readonly raw: readonly string[];
+  /** One way each: its name, the keys that a point in a profile needs for it, and its value at each place; null where it has none. */
+  readonly rows: readonly {
+    readonly as: string;
+    readonly keys: Readonly<Record<string, unknown>>;
+    readonly values: readonly Value[];
+  }[];
+}
+
 /** How to look for devices. */
 export interface ScanOptions {
   readonly signal: AbortSignal;
+  /** The first and the last place to try, where a driver counts them (unit ids). */
+  readonly within?: readonly [number, number];
   /** Told after each place that was tried: how many of how many. */
   progress?(tried: number, of: number): void;
 }

@@ -77,6 +77,29 @@ export function writeManyRequest(
   return frame;
 }
 
+/** Read device identification: function 43 with MEI type 14, the basic objects as a stream (V1.1b3 §6.21). */
+const IDENTITY = [43, 14, 1] as const;
+/** Where the objects of such a reply begin: after unit id, function, MEI type, code, conformity, more follows, next object and their number. */
+export const IDENTITY_AT = 8;
+
+/** A request for the basic objects of a device's identification from `object` on. */
+export function identityRequest(unit: number, object: number): Buffer {
+  return Buffer.from([unit, ...IDENTITY, object, 0, 0]);
+}
+
+/** Bytes of such a reply without checksum, as far as has come in; undefined while that cannot be told. */
+function identityLength(reply: Uint8Array): number | undefined {
+  const objects = reply[IDENTITY_AT - 1];
+  if (objects === undefined || reply[2] !== IDENTITY[1]) return undefined;
+  let at = IDENTITY_AT;
+  for (let object = 0; object < objects; object += 1) {
+    const length = reply[at + 1];
+    if (length === undefined) return undefined;
+    at += 2 + length;
+  }
+  return at;
+}
+
 /** Function 22: `register = (register AND and) OR (or AND NOT and)` (V1.1b3 §6.16). */
 export function maskWriteRequest(unit: number, address: number, and: number, or: number): Buffer {
   const frame = Buffer.alloc(8 + CRC_LENGTH);
@@ -103,12 +126,16 @@ export function isWellFormed(frame: Uint8Array): boolean {
   const code = frame[1] as number;
   if (code >= 0x80) return length === 3;
   if (code >= 1 && code <= 4) return length === DATA_AT + (frame[2] as number);
-  return length === replyLength(frame);
+  return length === replyLength(frame, frame);
 }
 
-/** Bytes of the regular reply to a request, without checksum; undefined for functions that are never asked for. */
-export function replyLength(request: Uint8Array): number | undefined {
+/**
+ * Bytes of the regular reply to a request, without checksum; of function 43, whose reply tells its length as it goes, by what has come of
+ * it so far. Undefined where it cannot be told, and for functions that are never asked for.
+ */
+export function replyLength(request: Uint8Array, reply?: Uint8Array): number | undefined {
   const code = request[1] as number;
+  if (code === 43) return reply && identityLength(reply);
   const count = ((request[4] as number) << 8) | (request[5] as number);
   if (code === 1 || code === 2) return DATA_AT + ((count + 7) >> 3);
   if (code === 3 || code === 4) return DATA_AT + 2 * count;
@@ -129,6 +156,7 @@ export function judge(request: Uint8Array, frame: Uint8Array): Failure | undefin
     if (frame[2] === expected) return undefined;
     return new Failure(`reply with ${frame[2]} bytes instead of ${expected}`, 0, false);
   }
+  if (code === 43) return undefined;
   for (let at = 2; at < frame.length - CRC_LENGTH; at += 1)
     if (frame[at] !== request[at]) return new Failure('reply does not repeat the request', 0, false);
   return undefined;

@@ -20,6 +20,8 @@ export interface Framing {
   lengthOfReply(request: Buffer): number;
 }
 
+/** Bytes of the longest frame without checksum. */
+const LONGEST = 254;
 /** Bytes of an exception reply without checksum. */
 const EXCEPTION = 3;
 
@@ -41,14 +43,14 @@ export const rtu: Framing = {
     }
     return undefined;
   },
-  lengthOfReply: (request) => (replyLength(request) ?? 0) + CRC_LENGTH,
+  lengthOfReply: (request) => (replyLength(request) ?? LONGEST) + CRC_LENGTH,
 };
 
 /** Length of the reply that begins at `at`, without checksum; undefined when it does not answer the request. */
 function lengthAt(request: Buffer, received: Buffer, at: number): number | undefined {
   const code = received[at + 1] as number;
   if (code === ((request[1] as number) | 0x80)) return EXCEPTION;
-  const length = replyLength(request);
+  const length = replyLength(request, received.subarray(at));
   const fits = code === request[1] && (code > 4 || received[at + 2] === (length as number) - DATA_AT);
   return fits ? length : undefined;
 }
@@ -76,7 +78,7 @@ export const ascii: Framing = {
     }
     return undefined;
   },
-  lengthOfReply: (request) => 5 + 2 * (replyLength(request) ?? 0),
+  lengthOfReply: (request) => 5 + 2 * (replyLength(request) ?? LONGEST),
 };
 
 const HEADER = 6;
@@ -102,7 +104,7 @@ export function datagrams(): Framing {
       if (lengthAt(request, received, HEADER) !== length) return undefined;
       return Buffer.concat([received.subarray(HEADER), Buffer.alloc(CRC_LENGTH)]);
     },
-    lengthOfReply: (request) => HEADER + (replyLength(request) ?? 0),
+    lengthOfReply: (request) => HEADER + (replyLength(request) ?? LONGEST),
   };
 }
 

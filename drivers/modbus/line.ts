@@ -67,6 +67,7 @@ export async function openLine(connection: ModbusConnection, stray: (what: strin
 
 /** One exchange after the other. */
 export class Line implements Wire {
+  patient = false;
   answerTime: number | undefined;
   readonly #transport: Transport;
   readonly #framing: Framing;
@@ -192,7 +193,7 @@ export class Line implements Wire {
 
   #miss(exchange: Exchange): void {
     const unit = exchange.request[0] as number;
-    if (this.#heard.size === 0 || this.#heard.has(unit)) this.#silent += 1;
+    if (!this.patient && (this.#heard.size === 0 || this.#heard.has(unit))) this.#silent += 1;
     exchange.resolve(TIMEOUT);
     if (this.#silent >= this.#options.mostSilent) this.#break(`${this.#silent} requests in a row without a reply`);
     // A unit that is there may still answer: it gets as long again, once.

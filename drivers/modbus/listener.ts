@@ -61,14 +61,15 @@ export async function listenOnSerial(
   return line;
 }
 
-const LEAST_RTU = 8;
+const LEAST_RTU = 7;
 const MOST_RTU = 256;
 
 /** Bytes of the RTU request that begins at `at`, checksum included. */
 function requestLength(bytes: Buffer, at: number): number {
   const code = bytes[at + 1] as number;
   if (code === 15 || code === 16) return 9 + (bytes[at + 6] as number);
-  return code === 22 ? 10 : LEAST_RTU;
+  if (code === 43) return LEAST_RTU;
+  return code === 22 ? 10 : 8;
 }
 
 function portOf(server: Server): number {

@@ -13,6 +13,8 @@ export interface Image {
 /** One unit id. */
 export interface Unit {
   readonly images: Partial<Record<Table, Image>>;
+  /** Vendor, product and revision: what function 43/14 tells. */
+  readonly identity: readonly [string, string, string];
   /** Called before a read is answered. */
   beforeRead(): void;
   /** Called after registers or bits were written. */
@@ -30,6 +32,7 @@ const refuse = (code: number, why: number): Buffer => Buffer.from([code | 0x80, 
 export function answer(unit: Unit | undefined, pdu: Buffer): Buffer {
   const code = pdu[0] as number;
   if (!unit) return refuse(code, NO_SUCH_UNIT);
+  if (code === 43) return identify(unit, pdu);
   if (![1, 2, 3, 4, 5, 6, 15, 16, 22].includes(code)) return refuse(code, ILLEGAL_FUNCTION);
   if (pdu.length < 5) return refuse(code, ILLEGAL_VALUE);
   const address = pdu.readUInt16BE(1);
@@ -55,6 +58,18 @@ export function answer(unit: Unit | undefined, pdu: Buffer): Buffer {
     default:
       return writeRegisters(pdu, unit, address, operand, pdu.subarray(6), operand * 2, 123);
   }
+}
+
+/** Function 43/14: the basic objects, as a stream or from one on (V1.1b3 §6.21). */
+function identify(unit: Unit, pdu: Buffer): Buffer {
+  const [code = 0, mei, kind, from = 0] = pdu;
+  if (mei !== 14) return refuse(code, ILLEGAL_FUNCTION);
+  if (kind !== 1 || from >= unit.identity.length) return refuse(code, ILLEGAL_VALUE);
+  const objects = unit.identity.slice(from).map((text, index) => {
+    const bytes = Buffer.from(text, 'latin1').subarray(0, 60);
+    return Buffer.concat([Buffer.from([from + index, bytes.length]), bytes]);
+  });
+  return Buffer.concat([Buffer.from([code, 14, 1, 1, 0, 0, objects.length]), ...objects]);
 }
 
 /** True when every address is there, with at least the given access. */

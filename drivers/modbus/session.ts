@@ -1,9 +1,11 @@
 /** One Modbus connection as the runtime sees it. */
-import type { DriverContext, ReadOptions, Session } from '../../src/driver.js';
+import type { Decoding, DriverContext, FoundDevice, ReadOptions, ScanOptions, Session } from '../../src/driver.js';
 import type { Device, Point, Samples, Value } from '../../src/model.js';
+import { decodePlace } from './decode.js';
 import { Memory } from './memory.js';
 import { priceOf } from './price.js';
 import { type ReadContext, readPoints } from './reader.js';
+import { scanUnits } from './scan.js';
 import { limitsOf, type ModbusAddress, type ModbusConnection, type ModbusDevice } from './schema.js';
 import { openWire, type Wire } from './wire.js';
 import { type Target, writePoint } from './writer.js';
@@ -58,6 +60,14 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
     });
     this.#lastWrite = write.catch(() => {});
     return write;
+  }
+
+  scan(options: ScanOptions): AsyncIterable<FoundDevice> {
+    return scanUnits(this.#wire, options);
+  }
+
+  decode(device: DeviceOnWire, place: string): Promise<Decoding> {
+    return decodePlace(this.#wire, device, place);
   }
 
   close(): Promise<void> {

@@ -90,8 +90,10 @@ function simulateUnit(device: SimulatedDevice): Unit {
   }
   const started = performance.now();
   let refreshed = -Infinity;
+  const [vendor = '', model = ''] = device.profile.split('/');
   return {
     images,
+    identity: [vendor, model, 'simulated'],
     beforeRead() {
       const now = performance.now();
       if (now - refreshed < REFRESH) return;

@@ -53,6 +53,7 @@ export async function openTcpWire(options: TcpOptions): Promise<Wire> {
 
 /** Sends requests, and settles each of them: with its own reply, with a failure, or by rejecting when the connection is gone. */
 class TcpWire implements Wire {
+  patient = false;
   answerTime: number | undefined;
   readonly #socket: Socket;
   readonly #port: TcpPort;
@@ -199,7 +200,7 @@ class TcpWire implements Wire {
     this.#quarantine.push({ id, until: performance.now() + QUARANTINE });
     const unit = exchange.request[0] as number;
     // A unit that never answered says nothing about the connection, as long as others do answer.
-    if (this.#heard.size === 0 || this.#heard.has(unit)) this.#silent += 1;
+    if (!this.patient && (this.#heard.size === 0 || this.#heard.has(unit))) this.#silent += 1;
     exchange.resolve(TIMEOUT);
     if (this.#isCutShort(id)) this.#break('a reply stopped halfway');
     else if (this.#silent >= MOST_SILENT) this.#break(`${MOST_SILENT} requests in a row without a reply`);

@@ -7,6 +7,8 @@ export type Reply = Buffer | Failure;
 
 /** One wire. Every request settles: with its own reply, with a failure, or by rejecting when the wire is gone. */
 export interface Wire {
+  /** While true, silence is not held against the connection: whoever is asked may not be there. */
+  patient: boolean;
   /** Milliseconds that devices typically take to answer, beside the time of the bytes; undefined until one has. */
   readonly answerTime: number | undefined;
   /**

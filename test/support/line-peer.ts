@@ -117,9 +117,9 @@ function take(form: LineForm, received: Buffer): { frame: Buffer; length: number
     if (end < 0) return undefined;
     return { frame: Buffer.from(received.toString('latin1', 1, end - 2), 'hex'), length: end + 2 };
   }
-  if (received.length < 8) return undefined;
+  if (received.length < 7) return undefined;
   const code = received[1] as number;
-  const length = code === 15 || code === 16 ? 9 + (received[6] as number) : code === 22 ? 10 : 8;
+  const length = code === 15 || code === 16 ? 9 + (received[6] as number) : ({ 22: 10, 43: 7 }[code] ?? 8);
   if (received.length < length) return undefined;
   const frame = received.subarray(0, length - 2);
   const [low, high] = crcOf(frame);
@@ -133,8 +133,8 @@ function askedFrom(frame: Buffer, socket: Socket): Asked {
     id: 0,
     unit: frame[0] as number,
     code: pdu[0] as number,
-    address: pdu.readUInt16BE(1),
-    count: pdu.readUInt16BE(3),
+    address: pdu.length < 5 ? 0 : pdu.readUInt16BE(1),
+    count: pdu.length < 5 ? 0 : pdu.readUInt16BE(3),
     pdu,
     socket,
   };

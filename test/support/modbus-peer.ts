@@ -83,8 +83,9 @@ export async function startModbusPeer(answer: (asked: Asked) => Answer = truthfu
           id: received.readUInt16BE(0),
           unit: received[6] as number,
           code: pdu[0] as number,
-          address: pdu.readUInt16BE(1),
-          count: pdu.readUInt16BE(3),
+          // Function 43 has less.
+          address: pdu.length < 5 ? 0 : pdu.readUInt16BE(1),
+          count: pdu.length < 5 ? 0 : pdu.readUInt16BE(3),
           pdu,
           socket,
         };
