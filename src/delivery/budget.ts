@@ -20,7 +20,7 @@ import {
   type StreamName,
 } from './rows.js';
 import { isGap, type StoredSegment } from './segment.js';
-import { MOST_LEVELS, thin } from './thinning.js';
+import { joined, MOST_LEVELS, thin } from './thinning.js';
 
 /** Bytes of the disk that are left free unless told otherwise. */
 const MOST_KEPT_FREE = 100_000_000;
@@ -28,6 +28,8 @@ const MOST_KEPT_FREE = 100_000_000;
 const MOST_REMOVED = 1_000;
 /** Most rows, and readings, that one slice of thinning takes: the bound on how long a commit may wait for it. */
 const SLICE = { rows: 32, readings: 60_000 };
+/** Small rows are joined until they hold so many readings, or there are so many of them; a row with a quarter of that is not small. */
+const JOINED = { rows: 64, readings: 2_000 };
 /** Thinning begins when this share of the room is used, … */
 const HIGH_WATER = 0.9;
 /** … and most slices that one commit does by itself before it removes. */
@@ -82,6 +84,8 @@ export class Budget {
   readonly #corrections: Corrections;
   /** By level: no row of it up to this one can be thinned out. So a slice does not look through all that was thinned out before. */
   readonly #thinnedUpTo = new Map<number, number>();
+  /** Rows up to this one are joined as far as they can be. */
+  #joinedUpTo: number;
 
   constructor(
     db: Database.Database,
@@ -97,6 +101,8 @@ export class Budget {
     this.#limits = limits;
     this.#reserve = reserve;
     this.#corrections = corrections;
+    // What an earlier start left is not looked through for the few rows that it did not come to.
+    this.#joinedUpTo = rows.extent('live', corrections).lastId - JOINED.rows;
   }
 
   /** Removes what was written before a time (milliseconds since 1970). What was written nobody knows when is older than what follows it. */
@@ -181,20 +187,54 @@ export class Budget {
       }
     }
     const { segment, readings, gone } = thin(segments, level + 1);
+    this.#replace(rows, segment, { level: level + 1, readings });
+    this.#thinnedUpTo.set(level, (rows.at(-1) as RowHead).id);
+    return { stream: 'live', cause: 'thinned', ...gone };
+  }
+
+  /**
+   * Joins small neighbouring rows: where little is read a second, most of a row is what it shares with the next.
+   * @returns true when there may be more
+   */
+  join({ live: { after, upTo, settled } }: Removable): boolean {
+    let at = Math.max(after, this.#joinedUpTo);
+    if (upTo - at < JOINED.rows) return false;
+    const rows: RowHead[] = [];
+    let readings = 0;
+    for (let row = this.#rows.next('live', at, upTo); row; row = this.#rows.next('live', at, upTo)) {
+      if (rows.length === JOINED.rows || readings >= JOINED.readings) break;
+      const small = row.level === 0 && row.gap === null && row.readings < JOINED.readings / 4;
+      const fits = small && !settled.includes(row.id) && this.#countAlike(rows[0] ?? row, row);
+      if (!fits && rows.length > 0) break;
+      at = row.id;
+      if (!fits) continue;
+      rows.push(row);
+      readings += row.readings;
+    }
+    const segments = rows.map((row) => this.#read(row));
+    if (rows.length > 1 && segments.every((segment) => segment !== undefined))
+      this.#replace(rows, joined(segments), { level: 0, readings });
+    this.#joinedUpTo = at;
+    return true;
+  }
+
+  /** Puts one segment in the place of neighbouring rows. */
+  #replace(
+    rows: readonly RowHead[],
+    segment: StoredSegment,
+    { level, readings }: { level: number; readings: number },
+  ): void {
     const heads = rows.map((row) => headOf(row, this.#corrections));
     const whole = heads.reduce<SegmentHead | undefined>(joinedHead, undefined) as SegmentHead;
     const { id } = rows.at(-1) as RowHead;
     for (const row of rows) this.#rows.delete('live', row.id);
-    this.#thinnedUpTo.set(level, id);
-    if (segment.events.length > 0) {
-      const events = segment.events.filter((event) => !isGap(event)).length;
-      const devices = new Set(segment.shapes.map(([device]) => device));
-      const device = devices.size === 1 ? (segment.shapes[0]?.[0] ?? null) : null;
-      const head = { ...whole, events, readings, device };
-      this.#rows.insert('live', id, head, { level: level + 1, body: deflated(JSON.stringify(segment)) });
-      this.#thinnedUpTo.set(level + 1, Math.min(id - 1, this.#thinnedUpTo.get(level + 1) ?? 0));
-    }
-    return { stream: 'live', cause: 'thinned', ...gone };
+    if (segment.events.length === 0) return;
+    const events = segment.events.filter((event) => !isGap(event)).length;
+    const devices = new Set(segment.shapes.map(([device]) => device));
+    const device = devices.size === 1 ? (segment.shapes[0]?.[0] ?? null) : null;
+    const head = { ...whole, events, readings, device };
+    this.#rows.insert('live', id, head, { level, body: deflated(JSON.stringify(segment)) });
+    this.#thinnedUpTo.set(level, Math.min(id - 1, this.#thinnedUpTo.get(level) ?? 0));
   }
 
   /** Bytes in use, with those that the write-ahead log may take. */

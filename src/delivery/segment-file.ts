@@ -10,9 +10,10 @@ import { TidegateError } from '../errors.js';
 import type { GapCause } from '../model.js';
 import type { TimeBase } from '../ops/clock.js';
 import { deflated, inflated } from './body.js';
-import { Budget, type Limits, type Removable, type Removed } from './budget.js';
+import type { Limits, Removable, Removed } from './budget.js';
 import { Corrections, corrected, type Start } from './correction.js';
-import { type Ledger, openLedger, type Settled, type Totals } from './counters.js';
+import type { Ledger, Settled, Totals } from './counters.js';
+import { type Opened, openParts } from './database.js';
 import {
   addRejected,
   type Kept,
@@ -23,15 +24,12 @@ import {
   takeRejected,
 } from './rejected-table.js';
 import {
-  bringUpToDate,
   bytesInUse,
   type Content,
   type Extent,
-  formatOf,
   headOf,
   oldestOf,
   type Row,
-  Rows,
   type SegmentHead,
   STREAMS,
   type StreamName,
@@ -39,11 +37,6 @@ import {
 import { isDamage, openSound, replaceDamaged, type Salvage } from './salvage.js';
 import { chunked, pack } from './segment.js';
 import { beginStart, learnTime, readStarts } from './starts.js';
-
-/** Bytes of a page. Each commit writes whole pages, a few of them for its own sake: small ones spare the card. */
-const PAGE = 1024;
-/** Bytes of the write-ahead log, but not more than this share of the file. */
-const LOG = { most: 4_000 * PAGE, least: 256 * PAGE, share: 1 / 32 };
 
 /** A segment to write, or a gap. */
 export interface NewSegment extends SegmentHead {
@@ -114,16 +107,6 @@ export interface Committed {
   readonly requeued: readonly Requeued[] | undefined;
 }
 
-/** What belongs to one database: all of it is replaced when that turns out to be damaged. */
-interface Opened {
-  readonly db: Database.Database;
-  /** Bytes of a page. */
-  readonly page: number;
-  readonly rows: Rows;
-  readonly budget: Budget;
-  readonly ledger: Ledger;
-}
-
 /** An open outbox file. */
 export class SegmentFile {
   readonly epoch: number;
@@ -145,7 +128,7 @@ export class SegmentFile {
     this.#limits = limits;
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-      const { opened, salvage } = openSound(path, (db) => this.#setUp(db));
+      const { opened, salvage } = openSound(path, (db) => this.#open(db));
       this.#opened = opened;
       this.#salvage = salvage;
       this.starts = this.#use(({ db, rows }) => rows.atomically(() => beginStart(db, base)));
@@ -233,6 +216,13 @@ export class SegmentFile {
     });
   }
 
+  /** Joins some small rows, between other requests. Gives true when there may be more. */
+  join(): boolean {
+    const removable = this.#removable;
+    if (!removable) return false;
+    return this.#write(({ budget }) => budget.join(this.#own(removable)));
+  }
+
   /** The first row after `after` and not beyond `upTo`. */
   next(stream: StreamName, after: number, upTo: number): StoredRow | undefined {
     const row = this.#use(({ db }) =>
@@ -287,7 +277,7 @@ export class SegmentFile {
   /** Keeps within other limits from now on. */
   limit(limits: Limits): void {
     this.#limits = limits;
-    this.#opened = this.#use(({ db }) => this.#setUp(db));
+    this.#opened = this.#use(({ db }) => this.#open(db));
   }
 
   close(): void {
@@ -306,12 +296,16 @@ export class SegmentFile {
     } catch (error) {
       if (!isDamage(error)) throw error;
       const { db } = this.#opened;
-      const setUp = (fresh: Database.Database): Opened => this.#setUp(fresh);
-      const { opened, salvage } = replaceDamaged(this.#path, db, setUp, (error as Error).message);
+      const open = (fresh: Database.Database): Opened => this.#open(fresh);
+      const { opened, salvage } = replaceDamaged(this.#path, db, open, (error as Error).message);
       this.#opened = opened;
       this.#salvage = salvage;
       return work(opened);
     }
+  }
+
+  #open(db: Database.Database): Opened {
+    return openParts(db, this.#path, this.#limits, this.#corrections);
   }
 
   #oldest(): Committed['oldest'] {
@@ -370,28 +364,6 @@ export class SegmentFile {
       alarm: { ...alarm, after: Math.max(alarm.after, this.#served.alarm) },
       live: { ...live, after: Math.max(live.after, this.#served.live) },
     };
-  }
-
-  /**
-   * Settings of a connection: `synchronous` falls back to NORMAL whenever a WAL file is opened again, so all are set at each open. A file that
-   * is larger than its limit already stays so, and grows no more; one that was made with other pages keeps them.
-   */
-  #setUp(db: Database.Database): Opened {
-    const { size } = this.#limits;
-    formatOf(db); // before anything is changed
-    db.pragma(`page_size = ${PAGE}`);
-    db.pragma('journal_mode = WAL');
-    db.pragma('synchronous = FULL');
-    db.pragma('cache_size = -1024');
-    bringUpToDate(db);
-    const page = db.pragma('page_size', { simple: true }) as number;
-    const log = Math.min(LOG.most, Math.max(LOG.least, size * LOG.share));
-    db.pragma(`wal_autocheckpoint = ${Math.floor(log / page)}`);
-    db.pragma(`journal_size_limit = ${log}`);
-    db.pragma(`max_page_count = ${Math.floor(size / page)}`);
-    const rows = new Rows(db);
-    const budget = new Budget(db, rows, this.#path, this.#limits, 2 * log, this.#corrections);
-    return { db, page, rows, budget, ledger: openLedger(db) };
   }
 }
 

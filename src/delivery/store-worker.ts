@@ -51,7 +51,7 @@ function answer({ file: handle, call }: Request): unknown {
   if (!file) throw new TidegateError('OUTBOX_STORE', 'the outbox file is closed');
   switch (call.op) {
     case 'commit':
-      setImmediate(thin, handle);
+      setImmediate(tend, handle);
       return file.commit(call.commit);
     case 'next':
       return file.next(call.stream, call.after, call.upTo);
@@ -71,12 +71,13 @@ function answer({ file: handle, call }: Request): unknown {
   }
 }
 
-/** Thins slice by slice, letting requests pass in between. A disk that refuses is told by the next commit. */
-function thin(handle: number): void {
+/** Thins out and joins, step by step, letting requests pass in between. A disk that refuses is told by the next commit. */
+function tend(handle: number): void {
   try {
-    const gone = files.get(handle)?.thin();
+    const file = files.get(handle);
+    const gone = file?.thin();
     if (gone) port?.postMessage({ file: handle, removed: [gone] } satisfies Notice);
-    if (gone) setImmediate(thin, handle);
+    if (gone || file?.join()) setImmediate(tend, handle);
   } catch {
     // The transaction is undone; nothing is lost.
   }

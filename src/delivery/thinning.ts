@@ -133,8 +133,8 @@ function choose(shapes: readonly Shape[], events: StoredSegment['events'], width
   return { keep, starts };
 }
 
-/** Segments as one; alike shapes become one. */
-function joined(segments: readonly StoredSegment[]): StoredSegment {
+/** Segments as one, oldest first; alike shapes become one. */
+export function joined(segments: readonly StoredSegment[]): StoredSegment {
   const shapes: Shape[] = [];
   const known = new Map<string, number>();
   const events: (StoredReadings | StoredGap)[] = [];
