@@ -19,7 +19,7 @@ import { measureRate } from './ops/motion.js';
 import type { DeviceState, PollStats } from './polling/poller.js';
 import { type Line, preparePollers } from './polling/pollers.js';
 import type { ReloadPlan } from './reload/plan.js';
-import { openReloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
+import { openReloader, type Reloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
 import { compileRouter, type Router } from './routing/router.js';
 import type { Site } from './site.js';
 import { RELEASED, VERSION } from './version.js';
@@ -107,7 +107,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   /** What runs. A reload changes both between two batches. */
   let site = first;
   let router = openRouter(first);
-  const reloader = openReloader({ site, log, apply });
+  let reloader: Reloader;
   /** What to undo when stopping, the last first. */
   const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [
     ['rate', () => rate.stop()],
@@ -121,12 +121,12 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     }
     undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
     undo.push(['pollers', () => pollers.stop()]);
-    undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
     await pollers.use(linesOf(site));
-    if (deliver) {
-      await upstreams.open();
-      await openControl();
-    }
+    if (deliver) await upstreams.open();
+    // Not before all runs that a reload may change.
+    reloader = openReloader({ site, log, apply });
+    undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
+    if (deliver) await openControl();
   } catch (error) {
     await stop();
     throw error;

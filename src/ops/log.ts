@@ -1,4 +1,5 @@
 /** The log: pino's plain JSON for programs, compact lines on a terminal, and no secret in either. */
+import { writeSync } from 'node:fs';
 import { destination, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import { TidegateError } from '../errors.js';
 import { formatLogLine } from './log-line.js';
@@ -35,10 +36,7 @@ const WAITING = 4_000_000;
 /** Opens the log. The writing is asynchronous: a reader that is slow never holds up a poll. */
 export function openLog(options: LogOptions): Log {
   const to = options.to ?? 1;
-  const sink =
-    typeof to === 'number'
-      ? destination({ dest: to, sync: false, maxLength: WAITING })
-      : { write: to, flushSync: () => {} };
+  const sink = typeof to === 'number' ? openDestination(to) : { write: to, flushSync: () => {} };
   const secrets = new Set(options.secrets);
   let redact = compileRedactor([...secrets]);
   /** A child has a level of its own. Most live as long as the program; those of parts that were removed are let go. */
@@ -73,6 +71,29 @@ export function openLog(options: LogOptions): Log {
 
 function asItIs(line: string): string {
   return line;
+}
+
+/** Writes to a file descriptor. One that refuses (its terminal is gone, its disk is full) ends nothing, and is not waited for. */
+function openDestination(dest: number): ReturnType<typeof destination> {
+  const stream = destination({ dest, sync: false, maxLength: WAITING });
+  let refuses = false;
+  stream.on('error', () => {
+    refuses = true;
+  });
+  stream.on('write', () => {
+    refuses = false;
+  });
+  // It would try for ever; pino itself calls it when the process ends. Where a terminal is gone, already nothing cannot be written.
+  const flushSync = stream.flushSync.bind(stream);
+  stream.flushSync = () => {
+    try {
+      writeSync(dest, '');
+    } catch {
+      return;
+    }
+    if (!refuses) flushSync();
+  };
+  return stream;
 }
 
 function flush(sink: { flushSync(): void }): void {

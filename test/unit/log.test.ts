@@ -1,3 +1,4 @@
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { TidegateError } from '../../src/errors.js';
 import { openLog } from '../../src/ops/log.js';
@@ -89,5 +90,17 @@ describe('for people', () => {
     const { log, lines } = capture({ form: 'text' });
     log.error({ err: new TidegateError('LINK_DOWN', 'refused') }, 'cannot open');
     expect(lines[0]).toMatch(/cannot open refused \[LINK_DOWN\]\n$/);
+  });
+});
+
+describe.skipIf(!existsSync('/dev/full'))('where nothing can be written any more', () => {
+  test('a line ends nothing, and the last flush does not wait for ever', async () => {
+    const full = openSync('/dev/full', 'w');
+    const { log, flush } = openLog({ level: 'info', to: full });
+    log.info('lost');
+    // The write is asynchronous; so is the word that it failed.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    flush();
+    closeSync(full);
   });
 });
