@@ -18,6 +18,8 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   readonly example: ZodType<Example>;
   /** What a connection holds alone, such as the path of a serial port: no two connections may claim the same. */
   claims?(connection: Connection): string | undefined;
+  /** The first and the last place that a session can look at for devices (unit ids). */
+  readonly places?: readonly [number, number];
   /** Says what is wrong with a point (its type cannot live at that address, …), or undefined. */
   checkPoint(point: Point<Address>): string | undefined;
   /** Milliseconds that reading these points at once takes on the wire, as planned before anything is measured. See `tidegate check`. */
@@ -71,8 +73,11 @@ export interface Session<Settings = unknown, Address = unknown> {
    * @throws TidegateError USAGE when the place is none, DEVICE_UNAVAILABLE when it cannot be read, and of kind `reconnect`
    */
   decode?(device: Device<Settings, Address>, place: string, signal: AbortSignal): Promise<Decoding>;
-  /** Looks for devices on this wire. See `tidegate scan`. */
-  scan?(options: ScanOptions): AsyncIterable<FoundDevice>;
+  /**
+   * Looks whether a device is at one of the driver's `places`. See `tidegate scan`.
+   * @throws TidegateError of kind `reconnect` when the wire is gone
+   */
+  scan?(place: number, signal: AbortSignal): Promise<FoundDevice | undefined>;
   /** Ends the session within a second; all that is pending is rejected. Never throws. */
   close(): Promise<void>;
 }
@@ -121,15 +126,6 @@ export interface Decoding {
     readonly keys: Readonly<Record<string, unknown>>;
     readonly values: readonly Value[];
   }[];
-}
-
-/** How to look for devices. */
-export interface ScanOptions {
-  readonly signal: AbortSignal;
-  /** The first and the last place to try, where a driver counts them (unit ids). */
-  readonly within?: readonly [number, number];
-  /** Told after each place that was tried: how many of how many. */
-  progress?(tried: number, of: number): void;
 }
 
 /** A device that answered a scan. */

@@ -4,6 +4,7 @@ import { checkPoint } from './check.js';
 import { decodeExample } from './example.js';
 import { planReads } from './plan.js';
 import { priceOf } from './price.js';
+import { UNITS } from './scan.js';
 import {
   addressSchema,
   connectionSchema,
@@ -23,6 +24,7 @@ export const modbus: Driver<ModbusConnection, ModbusDevice, ModbusAddress, Modbu
   device: deviceSchema,
   address: addressSchema,
   example: exampleSchema,
+  places: UNITS,
   claims: ({ serial }) => serial,
   checkPoint,
   cost(connection, { settings }, points) {

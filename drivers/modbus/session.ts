@@ -1,11 +1,11 @@
 /** One Modbus connection as the runtime sees it. */
-import type { Decoding, DriverContext, FoundDevice, ReadOptions, ScanOptions, Session } from '../../src/driver.js';
+import type { Decoding, DriverContext, FoundDevice, ReadOptions, Session } from '../../src/driver.js';
 import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { decodePlace } from './decode.js';
 import { Memory } from './memory.js';
 import { priceOf } from './price.js';
 import { type ReadContext, readPoints } from './reader.js';
-import { scanUnits } from './scan.js';
+import { findUnit } from './scan.js';
 import { limitsOf, type ModbusAddress, type ModbusConnection, type ModbusDevice } from './schema.js';
 import { openWire, type Wire } from './wire.js';
 import { type Target, writePoint } from './writer.js';
@@ -62,8 +62,8 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
     return write;
   }
 
-  scan(options: ScanOptions): AsyncIterable<FoundDevice> {
-    return scanUnits(this.#wire, options);
+  scan(place: number): Promise<FoundDevice | undefined> {
+    return findUnit(this.#wire, place);
   }
 
   decode(device: DeviceOnWire, place: string): Promise<Decoding> {

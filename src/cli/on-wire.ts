@@ -13,15 +13,24 @@ import type { Site } from '../site.js';
  * Asks the running gateway for the work on a device; does it `alone` when none runs, or it has not that connection: a serial line,
  * and many a device, cannot be opened twice.
  */
-export async function onWire<T extends object>(
+export function onWire<T extends object>(
   site: Site,
   device: Device,
   request: Request,
   alone: (run: RunTurn) => Promise<T>,
 ): Promise<T> {
-  const { id, connection } = device;
+  return onConnection(site, device.connection, { ...request, device: device.id }, alone);
+}
+
+/** The same for work on a connection, whatever its devices. */
+export async function onConnection<T extends object>(
+  site: Site,
+  connection: string,
+  request: Request,
+  alone: (run: RunTurn) => Promise<T>,
+): Promise<T> {
   const folder = dataFolder(site.file, site.config);
-  const answer = await askControl<T | NotHeld>(folder, { ...request, device: id, connection });
+  const answer = await askControl<T | NotHeld>(folder, { ...request, connection });
   if (answer && !('held' in answer)) return answer;
   const driver = site.drivers.get(connection);
   if (driver === undefined) throw new TidegateError('CONFIG_UNKNOWN_NAME', `no connection "${connection}"`);

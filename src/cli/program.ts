@@ -100,6 +100,27 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./write.js')).write));
 
+  add(
+    program,
+    'decode <device> <address>',
+    'show what stands at an address, in every type and order that it may be meant',
+    ['tidegate decode meter-1 input:52', 'tidegate decode meter-1 0x34 --expect 230.5'],
+  )
+    .option('-e, --expect <number>', 'what the device itself shows: ways that come near are marked', Number)
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./decode.js')).decode));
+
+  add(program, 'scan <connection>', 'look for devices on a wire', [
+    'tidegate scan meters',
+    'tidegate scan meters --from 1 --to 32',
+  ])
+    .option('--from <number>', 'first place to look at (unit id)', Number)
+    .option('--to <number>', 'last place to look at', Number)
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./scan.js')).scan));
+
   add(program, 'watch', 'show live values of the running gateway; if none runs, poll without delivering', [
     'tidegate watch',
     'tidegate watch --config /etc/tidegate/gateway.yaml --json',

@@ -1,8 +1,10 @@
 /** What the running gateway does on its wires for other commands: it holds them, and many can be opened only once. */
 import type { Logger } from 'pino';
+import type { Decoding, FoundDevice } from '../driver.js';
 import { TidegateError } from '../errors.js';
 import type { Device, Point } from '../model.js';
 import type { Answers, Asker, Request } from '../ops/control.js';
+import { decodeAt, scanPlace } from './look.js';
 import { type PointReading, readable, readPoints } from './read.js';
 import type { RunTurn } from './turn.js';
 import { type WriteResult, writeText } from './write.js';
@@ -32,7 +34,13 @@ export interface ReadAnswer {
   readonly points: readonly PointReading[];
 }
 
-/** `read` with `points` (ids; all that can be read when absent), `write` with `point` and `value` (text). */
+/** Answer to `scan`. */
+export interface ScanAnswer {
+  /** Absent when nobody is there. */
+  readonly device?: FoundDevice | undefined;
+}
+
+/** `read` with `points` (ids; all that can be read when absent), `write` with `point` and `value` (text), `decode` and `scan` with `place`. */
 export function answerField(field: () => Field, log: Logger): Answers {
   const on =
     <T extends object>(work: (run: RunTurn, device: Device, request: Request, asker: Asker) => Promise<T>) =>
@@ -52,6 +60,13 @@ export function answerField(field: () => Field, log: Logger): Answers {
       const at = Date.now();
       return { at, points: await run((turn) => readPoints(turn, device, wanted), signal) };
     }),
+    decode: on((run, device, { place }, { signal }): Promise<Decoding> => {
+      return run((turn) => decodeAt(turn, device, String(place)), signal);
+    }),
+    scan: async ({ connection, place }, { signal }): Promise<ScanAnswer | NotHeld> => {
+      const run = field().runOn(String(connection));
+      return run ? { device: await run((turn) => scanPlace(turn, Number(place)), signal) } : { held: false };
+    },
     write: on(async (run, device, { point: id, value }, { signal }): Promise<WriteResult> => {
       const point = pointOf(device, id);
       const result = await writeText(run, device, point, String(value), signal);

@@ -55,6 +55,11 @@ describe.skipIf(why)(`a serial line${why ? `: ${why}` : ''}`, () => {
       expect(read(file, 'meter-1')).toEqual(values);
       expect(read(file, 'meter-17')).toEqual({ ...values, running: false, setpoint: 9 });
       expect(Object.values(read(file, 'meter-33'))).toEqual(['timeout', 'timeout', 'timeout', 'timeout']);
+      const scan = JSON.parse(tidegate('scan', 'bus', '--from', '16', '--to', '18', '--config', file, '--json').stdout);
+      expect(scan.found).toEqual([{ settings: { unit: 17 }, identity: expect.any(Object), device: 'meter-17' }]);
+      const { stdout } = tidegate('decode', 'meter-1', '100', '--expect', '230', '--config', file);
+      expect(stdout).toMatch(/^float32 ABCD .* 230\.5 {2}←/m);
+      expect(stdout.match(/←/g)?.length).toBeLessThan(5);
     } finally {
       await server.stop();
     }
