@@ -115,7 +115,7 @@ test('gaps cannot overflow the file: a long outage of alternating causes leaves 
     if (memory) told.memory++;
     const own = memory ? segment(n, 100, { gap: 'memory', text: '' }) : segment(n, draw() < 0.2 ? 40_000 : 100);
     // Now and then the age limit takes a little of what the size would take anyhow.
-    const { removed, ids } = commit([own], draw() < 0.1 ? (n - 30) * 1000 : undefined);
+    const { removed, ids } = commit([own], draw() < 0.1 ? (n - 34) * 1000 : undefined);
     expect(ids).toBeDefined();
     for (const { cause, events } of removed) told[cause === 'expired' ? 'expired' : 'dropped'] += events;
   }
