@@ -3,4 +3,5 @@ import type { Driver } from '../src/driver.js';
 
 export const drivers: Record<string, () => Promise<Driver>> = {
   modbus: async () => (await import('./modbus/index.js')).modbus as Driver,
+  opcua: async () => (await import('./opcua/index.js')).opcua as Driver,
 };

@@ -33,11 +33,63 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   open(connection: Connection, context: DriverContext): Promise<Session<Settings, Address>>;
   /** Serves devices over the same protocol, with plausible moving values: demo, tests, `tidegate simulate`. */
   simulate?(devices: readonly Device<Settings, Address>[], options: SimulatorOptions): Promise<Simulator>;
+  /** What works today and may not tomorrow, for `tidegate check`; undefined when all is well. */
+  advisePoint?(point: Point<Address>): { readonly message: string; readonly hint: string } | undefined;
+  /** Whom the driver trusts, kept in its folder (`DriverContext.data`). See `tidegate trust`. */
+  trust?(data: string): TrustStore;
 }
 
 /** What the runtime lends to a session. */
 export interface DriverContext {
   readonly log: Logger;
+  /** A folder of the driver's own, for what it must keep (certificates, …). Shared by all its sessions; made by whoever writes first. */
+  readonly data: string;
+  /** Id of the connection that is opened, and name of the gateway: how a session introduces itself. */
+  readonly connection: string;
+  readonly gateway: string;
+}
+
+/** What can be decided on a certificate. */
+export type TrustDecision = 'trusted' | 'rejected';
+
+/** A certificate as people judge it. */
+export interface KnownCertificate {
+  /** `waiting` for somebody to decide; `own` is ours. */
+  readonly state: 'waiting' | TrustDecision | 'own';
+  readonly subject: string;
+  /** SHA-256 in small letters; `sha1` is what most OPC UA tools call the thumbprint. */
+  readonly fingerprint: string;
+  readonly sha1: string;
+  /** First and last day (`2027-03-01`). */
+  readonly from: string;
+  readonly until: string;
+  /** Host names and addresses, and the application URI that it is made out to. */
+  readonly hosts: readonly string[];
+  readonly uri?: string;
+  /** It may vouch for others. */
+  readonly authority: boolean;
+  /** Where it was met: `press at opc.tcp://10.0.0.9:4840`. */
+  readonly met: readonly string[];
+  /** What to think of before trusting it: that it has expired, or is made out to another host. */
+  readonly notes?: readonly string[];
+}
+
+/** The certificates of other sides, and what people decided on them. Works while a gateway runs. */
+export interface TrustStore {
+  /** All that are known, those that wait first. */
+  list(): Promise<KnownCertificate[]>;
+  /** Takes a decision on one of them, by its SHA-256 fingerprint. */
+  decide(fingerprint: string, decision: TrustDecision): Promise<void>;
+  /**
+   * Trusts a certificate (PEM or DER) that was brought along, also that of an authority.
+   * @throws TidegateError CONFIG_FILE when it is none
+   */
+  add(bytes: Buffer): Promise<KnownCertificate>;
+  /** Our own, which other sides must trust; made when there is none, or anew. */
+  own(options: {
+    readonly gateway: string;
+    readonly renew?: boolean;
+  }): Promise<KnownCertificate & { readonly der: Buffer }>;
 }
 
 /** One wire. The runtime never calls `read` or `write` again once `close` was called, nor two at once unless the session says so. */
@@ -104,6 +156,8 @@ export interface Subscription<Address = unknown> {
 export interface BrowsedNode {
   /** To be given to `browse` for what is below it. */
   readonly path: string;
+  /** The same for all paths to the same place, so that nobody walks in circles; `path` when absent. */
+  readonly id?: string;
   /** What people call it. */
   readonly name: string;
   /** A folder or object, or something that can be read. */

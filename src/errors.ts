@@ -80,6 +80,16 @@ export const CODES = {
     'The connection to a device or gateway cannot be opened, or broke.',
     'Check cable, power, address and port; Tidegate keeps trying.',
   ),
+  LINK_UNTRUSTED: code(
+    'reconnect',
+    'The other side shows a certificate that nobody approved, or that cannot be accepted.',
+    'Compare its fingerprint with what the device shows, then `tidegate trust approve`; Tidegate keeps trying.',
+  ),
+  LINK_REFUSED: code(
+    'reconnect',
+    'The other side is there, but does not offer or accept what is configured: security, sign-in.',
+    'Make both sides agree: the message says what the other side offers; Tidegate keeps trying.',
+  ),
   WRITE_REFUSED: code(
     'reject',
     'The device refused a write, or the point cannot be written.',

@@ -2,7 +2,7 @@
  * The composition root: the one place that knows every room. Builds all in order, stops all in reverse, and joins the rooms
  * with plain functions: poller → router → upstreams.
  */
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { GatewayConfig } from './config/schema.js';
 import type { OutboxFileStatus } from './delivery/status.js';
@@ -90,6 +90,11 @@ export function dataFolder(file: string, config: GatewayConfig): string {
   return resolve(dirname(file), config.data);
 }
 
+/** What a driver keeps lies in a folder of its own. */
+export function driverFolder(data: string, driver: string): string {
+  return join(data, driver);
+}
+
 /**
  * Starts everything that the site names, the pollers first. Resolves when all outboxes are open; links may still be down.
  * @throws TidegateError DATA_IN_USE or OUTBOX_OPEN; nothing is left running then
@@ -121,7 +126,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     }
     undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
     undo.push(['pollers', () => pollers.stop()]);
-    await pollers.use(linesOf(site));
+    await pollers.use(linesOf(site, folder));
     if (deliver) await upstreams.open();
     // Not before all runs that a reload may change.
     reloader = openReloader({ site, log, apply });
@@ -135,7 +140,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     {
       version: VERSION,
       gateway,
-      connections: linesOf(site).length,
+      connections: linesOf(site, folder).length,
       devices: site.devices.length,
       points: site.devices.reduce((sum, { points }) => sum + points.length, 0),
       rules: site.rules.length,
@@ -172,7 +177,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     site = next;
     router = openRouter(next, router);
     // Both switch at once, before any batch can come, and then wait for what they close.
-    await Promise.all([pollers.use(linesOf(next)), switchOver()]);
+    await Promise.all([pollers.use(linesOf(next, folder)), switchOver()]);
   }
 
   /** Without it the gateway still does its work: nobody can look on, that is all. */
@@ -235,10 +240,12 @@ function lanesOf(names: unknown): KeptLane[] {
 }
 
 /** The connections that have devices. */
-function linesOf({ drivers, connectionSettings, devices }: Site): Line[] {
+function linesOf({ config: { gateway }, drivers, connectionSettings, devices }: Site, folder: string): Line[] {
   return [...drivers].flatMap(([connection, driver]) => {
     const own = devices.filter((device) => device.connection === connection);
-    return own.length > 0 ? [{ connection, driver, settings: connectionSettings.get(connection), devices: own }] : [];
+    if (own.length === 0) return [];
+    const settings = connectionSettings.get(connection);
+    return [{ connection, driver, settings, data: driverFolder(folder, driver.name), gateway, devices: own }];
   });
 }
 

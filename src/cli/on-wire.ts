@@ -3,7 +3,7 @@ import { TidegateError } from '../errors.js';
 import type { NotHeld } from '../field/answers.js';
 import { onOwnWire } from '../field/own-wire.js';
 import type { RunTurn } from '../field/turn.js';
-import { dataFolder } from '../gateway.js';
+import { dataFolder, driverFolder } from '../gateway.js';
 import type { Device } from '../model.js';
 import { askControl, type Request } from '../ops/control.js';
 import { openLog } from '../ops/log.js';
@@ -35,5 +35,6 @@ export async function onConnection<T extends object>(
   const driver = site.drivers.get(connection);
   if (driver === undefined) throw new TidegateError('CONFIG_UNKNOWN_NAME', `no connection "${connection}"`);
   const { log } = openLog({ level: 'error', to: 2, form: 'text', secrets: site.secrets });
-  return onOwnWire(() => driver.open(site.connectionSettings.get(connection), { log }), alone);
+  const context = { log, data: driverFolder(folder, driver.name), connection, gateway: site.config.gateway };
+  return onOwnWire(() => driver.open(site.connectionSettings.get(connection), context), alone);
 }

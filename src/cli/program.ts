@@ -142,6 +142,61 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./simulate.js')).simulate));
 
+  add(program, 'browse <connection> [path]', "show a server's tree of names, or write a profile from it", [
+    'tidegate browse press',
+    'tidegate browse press /Objects/Server --depth 3',
+    'tidegate browse press --match "*temp*" --save acme/press',
+  ])
+    .option('-d, --depth <number>', 'levels below the path (default: 1; with --save 10)', parseCount)
+    .option('-m, --match <text...>', 'only values whose path or name has this text; * stands for anything')
+    .option('-s, --save <profile>', 'write a profile of the values, <vendor>/<model>, among your own')
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./browse.js')).browse));
+
+  const trust = add(program, 'trust', 'decide whose certificates are trusted', [
+    'tidegate trust list',
+    'tidegate trust approve press',
+  ]);
+  add(trust, 'list', 'certificates that wait for a decision, and those decided on', [
+    'tidegate trust list',
+    'tidegate trust list --json',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./trust.js')).trustList));
+  add(trust, 'approve <certificate>', 'trust one: by its connection, or the beginning of its fingerprint', [
+    'tidegate trust approve press',
+    'tidegate trust approve 3f9ac0d1',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./trust.js')).trustApprove));
+  add(trust, 'reject <certificate>', 'reject one that waits', ['tidegate trust reject press'])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./trust.js')).trustReject));
+  add(trust, 'revoke <certificate>', 'take trust back; a running gateway leaves that server', [
+    'tidegate trust revoke 3f9ac0d1',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./trust.js')).trustRevoke));
+  add(trust, 'add <file>', "trust a certificate from a file: a server's, or an authority's", [
+    'tidegate trust add plant-ca.pem',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./trust.js')).trustAdd));
+  add(trust, 'export [file]', 'write our own certificate, for servers to trust (default: tidegate-opcua.der)', [
+    'tidegate trust export',
+    'tidegate trust export tidegate.pem --renew',
+  ])
+    .option('--renew', 'make a new key and certificate first; every server must trust it anew')
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await import('./trust.js')).trustExport));
+
   const outbox = add(program, 'outbox', 'look into the outboxes', [
     'tidegate outbox status',
     'tidegate outbox peek --lane rejected',

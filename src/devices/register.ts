@@ -76,7 +76,9 @@ export function buildDevices(
     const settings = checkSettings(read, driver ?? profile?.driver, profile, own, at, problems);
     if (settings === undefined || name === undefined || connection === undefined) continue;
 
-    const place = JSON.stringify([connection, settings]);
+    // Where devices have no settings that tell them apart, their profiles do.
+    const bare = typeof settings === 'object' && settings !== null && Object.keys(settings).length === 0;
+    const place = JSON.stringify([connection, settings, bare && name]);
     const other = taken.get(place);
     if (other !== undefined) {
       const message = `"${other}" is the same device: same connection, same settings`;

@@ -1,10 +1,10 @@
 /** What the running gateway does on its wires for other commands: it holds them, and many can be opened only once. */
 import type { Logger } from 'pino';
-import type { Decoding, FoundDevice } from '../driver.js';
+import type { BrowsedNode, Decoding, FoundDevice } from '../driver.js';
 import { TidegateError } from '../errors.js';
 import type { Device, Point } from '../model.js';
 import type { Answers, Asker, Request } from '../ops/control.js';
-import { decodeAt, scanPlace } from './look.js';
+import { browseAt, decodeAt, scanPlace } from './look.js';
 import { type PointReading, readable, readPoints } from './read.js';
 import type { RunTurn } from './turn.js';
 import { type WriteResult, writeText } from './write.js';
@@ -40,7 +40,14 @@ export interface ScanAnswer {
   readonly device?: FoundDevice | undefined;
 }
 
-/** `read` with `points` (ids; all that can be read when absent), `write` with `point` and `value` (text), `decode` and `scan` with `place`. */
+/** Answer to `browse`. */
+export interface BrowseAnswer {
+  readonly nodes: readonly BrowsedNode[];
+  /** The tree was walked to its end already. */
+  readonly walked?: boolean;
+}
+
+/** `read` with `points` (ids; all that can be read when absent), `write` with `point` and `value` (text), `decode` and `scan` with `place`, `browse` with `path`. */
 export function answerField(field: () => Field, log: Logger): Answers {
   const on =
     <T extends object>(work: (run: RunTurn, device: Device, request: Request, asker: Asker) => Promise<T>) =>
@@ -66,6 +73,10 @@ export function answerField(field: () => Field, log: Logger): Answers {
     scan: async ({ connection, place }, { signal }): Promise<ScanAnswer | NotHeld> => {
       const run = field().runOn(String(connection));
       return run ? { device: await run((turn) => scanPlace(turn, Number(place)), signal) } : { held: false };
+    },
+    browse: async ({ connection, path }, { signal }): Promise<BrowseAnswer | NotHeld> => {
+      const run = field().runOn(String(connection));
+      return run ? { nodes: await run((turn) => browseAt(turn, String(path)), signal) } : { held: false };
     },
     write: on(async (run, device, { point: id, value }, { signal }): Promise<WriteResult> => {
       const point = pointOf(device, id);

@@ -1,5 +1,5 @@
 /** Looking round on a wire: who is there, and what an address may mean. */
-import type { Decoding, FoundDevice } from '../driver.js';
+import type { BrowsedNode, Decoding, FoundDevice } from '../driver.js';
 import { TidegateError } from '../errors.js';
 import type { Device } from '../model.js';
 import type { Turn } from './turn.js';
@@ -21,4 +21,15 @@ export async function decodeAt({ session, signal }: Turn, device: Device, place:
   if (!session.decode)
     throw new TidegateError('USAGE', 'this driver has nothing to decode: its values carry their types');
   return session.decode(device, place, signal);
+}
+
+/**
+ * What stands below a place of the server's tree of names.
+ * @throws TidegateError USAGE when the driver has none or there is no such place, and of kind `reconnect`
+ */
+export async function browseAt({ session, signal }: Turn, path: string): Promise<BrowsedNode[]> {
+  if (!session.browse) throw new TidegateError('USAGE', 'this driver has nothing to browse');
+  const nodes: BrowsedNode[] = [];
+  for await (const node of session.browse(path, signal)) nodes.push(node);
+  return nodes;
 }

@@ -19,6 +19,9 @@ export interface PollerOptions {
   readonly driver: Driver;
   /** The connection's settings, as checked by the driver's schema. */
   readonly settings: unknown;
+  /** The driver's folder, and the gateway's name: see `DriverContext`. */
+  readonly data: string;
+  readonly gateway: string;
   /** The devices on this connection. */
   readonly devices: readonly Device[];
   readonly log: Logger;
@@ -155,8 +158,9 @@ class Line implements Poller {
 
   /** Session after session, until stopped. */
   async #run(): Promise<void> {
-    const { driver, settings } = this.#options;
+    const { driver, settings, data, gateway, connection } = this.#options;
     const { signal } = this.#stopping;
+    const context = { log: this.#log, data, gateway, connection };
     const backoff = new Backoff();
     const down = repeated(this.#log);
     let opened = 0;
@@ -165,7 +169,7 @@ class Line implements Poller {
       let session: Session;
       this.stats.attempts++;
       try {
-        session = await openSession(driver, settings, { log: this.#log }, signal);
+        session = await openSession(driver, settings, context, signal);
       } catch (error) {
         if (signal.aborted) return;
         news = true;

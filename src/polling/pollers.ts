@@ -12,6 +12,9 @@ export interface Line {
   readonly driver: Driver;
   /** The connection's settings, as checked by the driver's schema. */
   readonly settings: unknown;
+  /** The driver's own folder, and the gateway's name: see `DriverContext`. */
+  readonly data: string;
+  readonly gateway: string;
   readonly devices: readonly Device[];
 }
 

@@ -17,7 +17,11 @@ export function lintProfile(profile: Profile): TidegateError[] {
     problems.push(profile.text.problem('PROFILE_STYLE', path, message, { hint, key: true }));
   };
   lintHead(profile, say);
-  for (const point of profile.points) lintPoint(point, say);
+  for (const point of profile.points) {
+    lintPoint(point, say);
+    const advice = profile.driver.advisePoint?.(point);
+    if (advice) say(['points', point.id], `${point.id}: ${advice.message}`, advice.hint);
+  }
   return problems;
 }
 

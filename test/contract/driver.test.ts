@@ -1,9 +1,9 @@
 /** The contract, over Modbus: against a bare socket that can be told to misbehave, and against the driver's own simulator through a relay. */
-import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import { modbus } from '../../drivers/modbus/index.js';
 import type { ModbusAddress } from '../../drivers/modbus/schema.js';
 import type { Driver } from '../../src/driver.js';
 import type { Device, Point, Value } from '../../src/model.js';
+import { driverContext } from '../support/driver-context.js';
 import { startLinePeer } from '../support/line-peer.js';
 import {
   type Answer,
@@ -16,6 +16,7 @@ import {
   wordAt,
 } from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
+import { startRelay } from '../support/tcp-relay.js';
 import { type DriverBench, driverContract } from './driver.js';
 
 const POINTS: Point<ModbusAddress>[] = [
@@ -94,9 +95,7 @@ async function simulated(): Promise<DriverBench> {
   const simulator = await modbus.simulate?.([device], { host: '127.0.0.1', port: 0 });
   if (!simulator) throw new Error('the driver has no simulator');
   const relay = await startRelay(simulator.port);
-  const first = await modbus.open(modbus.connection.parse({ tcp: `127.0.0.1:${simulator.port}` }), {
-    log: {} as never,
-  });
+  const first = await modbus.open(modbus.connection.parse({ tcp: `127.0.0.1:${simulator.port}` }), driverContext());
   const { values } = await first.read(device, still, { signal: new AbortController().signal });
   await first.close();
   return {
@@ -117,50 +116,6 @@ async function simulated(): Promise<DriverBench> {
     close: async () => {
       await relay.close();
       await simulator.close();
-    },
-  };
-}
-
-interface Relay {
-  readonly port: number;
-  silence(): void;
-  cut(): void;
-  close(): Promise<void>;
-}
-
-async function startRelay(to: number): Promise<Relay> {
-  const sockets = new Set<Socket>();
-  let silent = false;
-  const server = createServer((near) => {
-    const far = connectSocket(to, '127.0.0.1');
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket
-        .on('error', () => {})
-        .on('close', () => {
-          sockets.delete(socket);
-          near.destroy();
-          far.destroy();
-        });
-    }
-    near.on('data', (chunk) => silent || far.write(chunk));
-    far.on('data', (chunk) => near.write(chunk));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    port: (server.address() as { port: number }).port,
-    silence: () => {
-      silent = true;
-    },
-    cut,
-    close: () => {
-      cut();
-      return new Promise((resolve) => {
-        server.close(() => resolve());
-      });
     },
   };
 }

@@ -1,14 +1,17 @@
 /** What every driver must do, over its own protocol on a real wire. Each driver's test calls this with a bench of its own. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Driver, DriverContext, Session } from '../../src/driver.js';
+import type { Driver, Session } from '../../src/driver.js';
 import { isKind } from '../../src/errors.js';
 import type { Device, Point, Samples, Value } from '../../src/model.js';
+import { driverContext } from '../support/driver-context.js';
 
 /** The other side, and what is written in `gateway.yaml` to reach it. */
 export interface DriverBench {
   readonly driver: Driver;
   /** What people write for the connection, without `driver:`; must give up on a reply within 200 ms. */
   readonly connection: Record<string, unknown>;
+  /** The driver's folder, where it keeps something. */
+  readonly data?: string;
   /** At least five points. All of them are readable, but for the one that `spoil` spoils. */
   readonly device: Device;
   /** On the same connection; never answers. */
@@ -27,7 +30,6 @@ export interface DriverBench {
 }
 
 const signal = new AbortController().signal;
-const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log } as unknown as DriverContext['log'];
 
 /** Runs the contract. */
 export function driverContract(name: string, makeBench: () => Promise<DriverBench>): void {
@@ -43,7 +45,10 @@ export function driverContract(name: string, makeBench: () => Promise<DriverBenc
     });
 
     const open = async (): Promise<Session> => {
-      const session = await bench.driver.open(bench.driver.connection.parse(bench.connection), { log });
+      const session = await bench.driver.open(
+        bench.driver.connection.parse(bench.connection),
+        driverContext(bench.data),
+      );
       sessions.push(session);
       return session;
     };

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { drivers } from '../../drivers/index.js';
 import type { Batch, Device } from '../../src/model.js';
 import { type Poller, startPoller } from '../../src/polling/poller.js';
+import { driverContext } from '../support/driver-context.js';
 import { device } from '../support/scripted-wire.js';
 import { Units } from '../support/units.js';
 
@@ -36,7 +37,7 @@ class Plant {
       settings: driver.device.parse({ unit }),
     }));
     return new Plant(units, (onBatch) =>
-      startPoller({ connection: 'line', driver, settings, devices, log: pino({ level: 'silent' }), onBatch }),
+      startPoller({ ...driverContext(), driver, settings, devices, log: pino({ level: 'silent' }), onBatch }),
     );
   }
 

@@ -47,14 +47,25 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   'modbus-serial': ['drivers/modbus'],
   mqtt: ['delivery'],
+  'node-opcua-client': ['drivers/opcua'],
+  'node-opcua-server': ['drivers/opcua'],
   pino: ['ops'],
   serialport: ['drivers/modbus'],
   yaml: ['config'],
-  zod: ['config', 'profiles', 'routing', 'units', 'drivers/modbus'],
+  zod: ['config', 'profiles', 'routing', 'units', 'drivers/modbus', 'drivers/opcua'],
 };
 
 /** Libraries that cost memory and start-up time, so that only what needs them loads them … */
-export const STACKS = ['@marcbachmann/cel-js', 'aedes', 'better-sqlite3', 'modbus-serial', 'mqtt', 'serialport'];
+export const STACKS = [
+  '@marcbachmann/cel-js',
+  'aedes',
+  'better-sqlite3',
+  'modbus-serial',
+  'mqtt',
+  'node-opcua-client',
+  'node-opcua-server',
+  'serialport',
+];
 /** … and the files that must load without any of them: the command line, the gateway before it knows its site, and the drivers' names. */
 export const LIGHT = [
   'src/main.ts',
@@ -63,6 +74,7 @@ export const LIGHT = [
   'src/site.ts',
   'drivers/index.ts',
   'drivers/modbus/index.ts',
+  'drivers/opcua/index.ts',
 ];
 
 /** The room of a file of src/ or drivers/. */

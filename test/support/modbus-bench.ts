@@ -3,6 +3,7 @@ import { modbus } from '../../drivers/modbus/index.js';
 import type { ModbusAddress, ModbusDevice } from '../../drivers/modbus/schema.js';
 import type { Session } from '../../src/driver.js';
 import type { Device, Point, Samples } from '../../src/model.js';
+import { driverContext } from './driver-context.js';
 import { type Answer, type Asked, type ModbusPeer, startModbusPeer, truthful } from './modbus-peer.js';
 import { pointOf } from './modbus-points.js';
 
@@ -33,7 +34,7 @@ export async function openBench(
   const told: string[] = [];
   const log = { debug() {}, info: (_: unknown, what: string) => told.push(what) } as never;
   const settings = modbus.connection.parse({ tcp: `127.0.0.1:${peer.port}`, timeout: '500ms', ...connection });
-  const session = await modbus.open(settings, { log });
+  const session = await modbus.open(settings, driverContext(undefined, { log }));
   closing.push(peer.close, () => session.close());
   return {
     peer,

@@ -50,6 +50,8 @@ export class ScriptedWire {
       driver: this.#driver(),
       settings: {},
       devices,
+      data: '/nowhere',
+      gateway: 'test',
       log: logger,
       onBatch: (batch) => {
         this.batches.push(batch);

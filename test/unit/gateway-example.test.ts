@@ -19,7 +19,7 @@ afterEach(() => {
 test('loads, without a warning', async () => {
   const site = await loadSite(FILE);
   expect(site.warnings).toEqual([]);
-  expect(site.devices.map(({ id }) => id)).toEqual(['meter-1', 'meter-2', 'heat-pump']);
+  expect(site.devices.map(({ id }) => id)).toEqual(['meter-1', 'meter-2', 'heat-pump', 'press']);
   expect(site.secrets).toEqual(['open sesame']);
   expect(site.config.upstreams.cloud?.password).toBe('open sesame');
 });
@@ -29,8 +29,10 @@ describe('every key is shown, with its default', () => {
   const { connections, devices, upstreams } = schema.properties ?? {};
   const places: [place: string, path: string[], schema: Node | undefined][] = [
     ['top', [], schema],
-    ['connections.ID', ['connections', 'meters'], connections?.additionalProperties],
-    ['devices.ID', ['devices', 'meter-1'], devices?.additionalProperties],
+    ['connections.ID, modbus', ['connections', 'meters'], connections?.additionalProperties?.anyOf?.[0]],
+    ['connections.ID, opcua', ['connections', 'hall'], connections?.additionalProperties?.anyOf?.[1]],
+    ['devices.ID, modbus', ['devices', 'meter-1'], devices?.additionalProperties?.anyOf?.[0]],
+    ['devices.ID, opcua', ['devices', 'press'], devices?.additionalProperties?.anyOf?.[1]],
     ['upstreams.ID', ['upstreams', 'cloud'], upstreams?.additionalProperties],
   ];
 
@@ -48,6 +50,7 @@ interface Node {
   readonly default?: unknown;
   readonly properties?: Record<string, Node>;
   readonly additionalProperties?: Node;
+  readonly anyOf?: readonly Node[];
 }
 
 /** Keys and defaults of a schema beside what the example writes, down into objects. */

@@ -9,6 +9,7 @@ import { sessionOn } from '../../drivers/modbus/session.js';
 import type { Driver } from '../../src/driver.js';
 import { plannedShare } from '../../src/polling/load.js';
 import { startPoller } from '../../src/polling/poller.js';
+import { driverContext } from '../support/driver-context.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
 import { SlowLine } from '../support/slow-line.js';
 
@@ -29,6 +30,7 @@ test('32 units at 9600 baud, 8 of them dead: the 24 get their rate, and the line
   const devices = units.map((unit) => deviceOf(points, { unit }, `meter-${unit}`));
   const options = { timeout: 300, pause: silence, byteTime, quiet: 100, echo: false, stray: () => {} };
   const poller = startPoller({
+    ...driverContext(),
     connection: 'bus',
     driver: {
       ...(modbus as Driver),

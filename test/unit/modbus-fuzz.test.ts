@@ -5,6 +5,7 @@ import { modbus } from '../../drivers/modbus/index.js';
 import { openTcpWire } from '../../drivers/modbus/tcp-wire.js';
 import type { Wire } from '../../drivers/modbus/wire.js';
 import { isKind } from '../../src/errors.js';
+import { driverContext } from '../support/driver-context.js';
 import { type Asked, bitAt, frame, refusing, startModbusPeer, truthful, wordAt } from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
 import { random as seeded } from '../support/random.js';
@@ -151,13 +152,13 @@ describe('hostile replies', () => {
     const device = deviceOf(points);
     const quiet = { debug() {}, info() {} } as never;
     const options = { signal: new AbortController().signal };
-    let session = await modbus.open(connection, { log: quiet });
+    let session = await modbus.open(connection, driverContext(undefined, { log: quiet }));
     let good = 0;
     for (let round = 0; round < 300; round += 1) {
       const samples = await session.read(device, points, options).catch(async (error: unknown) => {
         if (!isKind(error, 'reconnect')) throw error;
         await session.close();
-        session = await modbus.open(connection, { log: quiet });
+        session = await modbus.open(connection, driverContext(undefined, { log: quiet }));
       });
       samples?.values.forEach((value, index) => {
         const right = wordAt(points[index]?.address.address ?? -1);

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { modbus } from '../../drivers/modbus/index.js';
 import type { ModbusAddress, ModbusDevice } from '../../drivers/modbus/schema.js';
 import type { FoundDevice, Session } from '../../src/driver.js';
+import { driverContext } from '../support/driver-context.js';
 import { lineFrame, onLine, startLinePeer } from '../support/line-peer.js';
 import { type Answer, type Asked, frame, refusing, startModbusPeer, truthful } from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
@@ -20,7 +21,7 @@ async function open(
 ): Promise<{ session: Session<ModbusDevice, ModbusAddress>; asked: Asked[] }> {
   const peer = framing === 'tcp' ? await startModbusPeer(answer) : await startLinePeer('rtu', answer);
   const connection = modbus.connection.parse({ tcp: `127.0.0.1:${peer.port}`, framing, timeout: '15ms' });
-  const session = await modbus.open(connection, { log });
+  const session = await modbus.open(connection, driverContext(undefined, { log }));
   closing.push(peer.close, () => session.close());
   return { session, asked: peer.asked };
 }

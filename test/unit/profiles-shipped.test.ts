@@ -1,5 +1,7 @@
-import pino from 'pino';
-import { afterEach, describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { drivers } from '../../drivers/index.js';
 import type { Driver, Session, Simulator } from '../../src/driver.js';
 import type { Device, Point } from '../../src/model.js';
@@ -8,6 +10,7 @@ import { lintProfile } from '../../src/profiles/lint.js';
 import { loadProfile, type Profile } from '../../src/profiles/load.js';
 import { proveProfile } from '../../src/profiles/prove.js';
 import { compileScaling } from '../../src/scaling.js';
+import { driverContext } from '../support/driver-context.js';
 
 const names = [...listProfiles([shippedProfiles]).keys()];
 const load = (name: string): Promise<Profile> => loadProfile(name, [shippedProfiles], drivers);
@@ -40,6 +43,15 @@ test('an id has the same unit in every profile', async () => {
     }
   }
 });
+
+/** What reaches a simulator, by driver. */
+const WIRES: Readonly<Record<string, (at: string) => object>> = {
+  modbus: (at) => ({ tcp: at }),
+  opcua: (at) => ({ endpoint: `opc.tcp://${at}`, security: 'None' }),
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'tidegate-profiles-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.each(names)('%s', (name) => {
   const open: (Session | Simulator)[] = [];
@@ -75,8 +87,8 @@ describe.each(names)('%s', (name) => {
     const simulator = await driver.simulate?.([device], { host: '127.0.0.1', port: 0 });
     if (!simulator) throw new Error(`${driver.name} has no simulator`);
     open.push(simulator);
-    const connection = driver.connection.parse({ tcp: `${simulator.host}:${simulator.port}` });
-    const session = await driver.open(connection, { log: pino({ level: 'silent' }) });
+    const connection = driver.connection.parse(WIRES[driver.name]?.(`${simulator.host}:${simulator.port}`));
+    const session = await driver.open(connection, driverContext(folder));
     open.push(session);
     const readable = profile.points.filter(({ access }) => access !== 'write');
     const samples = await session.read(device, readable, { signal: new AbortController().signal });

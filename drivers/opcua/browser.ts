@@ -1,0 +1,160 @@
+/** Walks a server's tree of names, and says how a profile would read what stands there. */
+import {
+  AttributeIds,
+  BrowseDirection,
+  BrowseNextRequest,
+  BrowseRequest,
+  type BrowseResult,
+  type DataValue,
+  makeNodeId,
+  NodeClass,
+  type NodeId,
+  promoteOpaqueStructure,
+  ReadRequest,
+  type ReferenceDescription,
+  TimestampsToReturn,
+} from 'node-opcua-client';
+import type { BrowsedNode } from '../../src/driver.js';
+import { TidegateError } from '../../src/errors.js';
+import type { PointType, Value } from '../../src/model.js';
+import { writeName } from './address.js';
+import { builtInName } from './built-in.js';
+import type { Nodes } from './nodes.js';
+import { isBad, wordsOf } from './status.js';
+import { decode, Unfit, type Variant } from './values.js';
+import { Fault, type Wire } from './wire.js';
+
+const HIERARCHICAL = makeNodeId(33, 0);
+/** Objects and variables: methods, types and views are of no use here. */
+const CLASSES = NodeClass.Object | NodeClass.Variable;
+const ALL_FIELDS = 63;
+
+/** Point type of each built-in type; the others are `json`. */
+const TYPES: Readonly<Record<string, PointType>> = {
+  Boolean: 'bool',
+  SByte: 'int16',
+  Byte: 'uint16',
+  Int16: 'int16',
+  UInt16: 'uint16',
+  Int32: 'int32',
+  UInt32: 'uint32',
+  Int64: 'int64',
+  UInt64: 'uint64',
+  Float: 'float32',
+  Double: 'float64',
+  String: 'string',
+  DateTime: 'string',
+  Guid: 'string',
+  ByteString: 'string',
+  XmlElement: 'string',
+  NodeId: 'string',
+  ExpandedNodeId: 'string',
+  StatusCode: 'string',
+  QualifiedName: 'string',
+  LocalizedText: 'string',
+};
+
+/**
+ * What is below a place: a path, a node id, or the root's `Objects` when empty.
+ * @throws TidegateError USAGE when there is no such place, of kind `reconnect` when the session has ended
+ */
+export async function* browse(wire: Wire, nodes: Nodes, path: string, signal: AbortSignal): AsyncIterable<BrowsedNode> {
+  const from = path === '' ? '/Objects' : path.replace(/(.)\/+$/, '$1');
+  const place = await nodes.named(from);
+  if (typeof place === 'string')
+    throw new TidegateError('USAGE', `${from}: ${place}`, { hint: '`tidegate browse` lists what there is.' });
+  try {
+    const children = await childrenOf(wire, place);
+    signal.throwIfAborted();
+    const values = await describe(wire, children);
+    for (const [index, child] of children.entries()) {
+      signal.throwIfAborted();
+      yield nodeOf(wire, nodes, from, child, values[index]);
+    }
+  } catch (error) {
+    throw error instanceof Fault ? new TidegateError('USAGE', `${from}: ${error.message}`) : error;
+  }
+}
+
+async function childrenOf(wire: Wire, nodeId: NodeId): Promise<ReferenceDescription[]> {
+  const children: ReferenceDescription[] = [];
+  const nodesToBrowse = [
+    {
+      nodeId,
+      browseDirection: BrowseDirection.Forward,
+      referenceTypeId: HIERARCHICAL,
+      includeSubtypes: true,
+      nodeClassMask: CLASSES,
+      resultMask: ALL_FIELDS,
+    },
+  ];
+  let request: object = new BrowseRequest({ requestedMaxReferencesPerNode: 0, nodesToBrowse });
+  while (true) {
+    const { results } = await wire.call<{ results: BrowseResult[] | null }>(request);
+    const [result] = results ?? [];
+    if (!result) return children;
+    if (isBad(result.statusCode)) throw new TidegateError('USAGE', wordsOf(result.statusCode));
+    children.push(...(result.references ?? []));
+    const { continuationPoint } = result;
+    if (!continuationPoint || continuationPoint.length === 0) break;
+    request = new BrowseNextRequest({ releaseContinuationPoints: false, continuationPoints: [continuationPoint] });
+  }
+  const seen = new Set<string>();
+  return children.filter(({ nodeId: id }) => !seen.has(id.toString()) && seen.add(id.toString()));
+}
+
+/** What a variable holds, and whether it can be written. */
+interface Described {
+  readonly value: DataValue | undefined;
+  readonly writable: boolean;
+}
+
+async function describe(wire: Wire, children: readonly ReferenceDescription[]): Promise<(Described | undefined)[]> {
+  const variables = children.filter(({ nodeClass }) => nodeClass === NodeClass.Variable);
+  const asked = variables.flatMap(({ nodeId }) =>
+    [AttributeIds.Value, AttributeIds.UserAccessLevel].map((attributeId) => ({
+      nodeId: nodeId as NodeId,
+      attributeId,
+    })),
+  );
+  const results = await wire.inParts('read', asked, async (nodesToRead) => {
+    const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
+    const { results: values } = await wire.call<{ results: DataValue[] | null }>(request);
+    await promoteOpaqueStructure(wire.session, (values ?? []) as never);
+    return values ?? [];
+  });
+  return children.map((child) => {
+    const at = variables.indexOf(child);
+    if (at < 0) return undefined;
+    const level: unknown = results[2 * at + 1]?.value?.value;
+    // CurrentWrite is bit 1 of the access level (OPC UA Part 3 §8.57).
+    return { value: results[2 * at], writable: typeof level === 'number' && (level & 2) !== 0 };
+  });
+}
+
+function nodeOf(
+  wire: Wire,
+  nodes: Nodes,
+  from: string,
+  { nodeId, browseName, displayName }: ReferenceDescription,
+  described: Described | undefined,
+): BrowsedNode {
+  const { namespaceIndex, name } = browseName;
+  const step = writeName(
+    name ?? '',
+    namespaceIndex === 0 ? undefined : (wire.namespaces[namespaceIndex] ?? `${namespaceIndex}`),
+  );
+  const id = nodes.written(nodeId as NodeId);
+  const path = from.startsWith('/') ? `${from === '/' ? '' : from}/${step}` : id;
+  const title = displayName.text ?? name ?? '';
+  if (!described) return { path, id, name: title, kind: 'folder' };
+  const variant = described.value?.value as unknown as Variant | undefined;
+  const type = variant && variant.arrayType === 0 ? (TYPES[builtInName(variant.dataType)] ?? 'json') : 'json';
+  const point = { node: id, type, ...(described.writable && { access: 'read-write' }) };
+  return { path, id, name: title, kind: 'value', point, value: shownValue(type, variant) };
+}
+
+function shownValue(type: PointType, variant: Variant | undefined): Value {
+  const value = variant ? decode(type, variant) : null;
+  return value instanceof Unfit ? null : value;
+}

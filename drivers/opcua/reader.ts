@@ -1,0 +1,121 @@
+/** Reads points: few requests, one result for each point, whatever the server says of the others. */
+import {
+  AttributeIds,
+  type DataValue,
+  promoteOpaqueStructure,
+  ReadRequest,
+  ReadValueId,
+  TimestampsToReturn,
+} from 'node-opcua-client';
+import type { ReadOptions } from '../../src/driver.js';
+import { messageOf, TidegateError } from '../../src/errors.js';
+import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
+import { builtInName } from './built-in.js';
+import type { Nodes, Place } from './nodes.js';
+import type { OpcuaAddress, OpcuaDevice } from './schema.js';
+import { flawOf, isBad, isSilence } from './status.js';
+import { decode, Unfit, type Variant } from './values.js';
+import { Fault, type Wire } from './wire.js';
+
+/** The library's class of ranges, which it keeps to itself. */
+type Range = ReadValueId['indexRange'];
+const RangeClass = new ReadValueId({}).indexRange.constructor as new (text: string) => Range;
+
+/** What is asked of the server for one point. */
+export interface Asked {
+  readonly nodeId: Exclude<Place, string>;
+  readonly attributeId: AttributeIds;
+  readonly indexRange?: Range;
+}
+
+/** The read value id of a point at its node (OPC UA Part 4 §7.29). */
+export function askFor(nodeId: Exclude<Place, string>, { address }: Point<OpcuaAddress>): Asked {
+  const { range } = address;
+  return { nodeId, attributeId: AttributeIds.Value, ...(range !== undefined && { indexRange: new RangeClass(range) }) };
+}
+
+/** A point's value and why it is not good, from what the server tells of it. */
+export function judge(
+  point: Point<OpcuaAddress>,
+  { statusCode, value }: DataValue,
+): { value: Value; flaw?: Flaw | undefined } {
+  const flaw = flawOf(statusCode);
+  if (isBad(statusCode)) return { value: null, flaw };
+  const decoded = decode(point.type, (value ?? NOTHING) as unknown as Variant);
+  return decoded instanceof Unfit
+    ? { value: null, flaw: { quality: 'bad', reason: decoded.reason } }
+    : { value: decoded, flaw };
+}
+
+const NOTHING: Variant = { dataType: 0, arrayType: 0, value: null };
+
+/**
+ * Reads points of one device.
+ * @throws TidegateError LINK_DOWN when the session has ended
+ */
+export async function readPoints(
+  wire: Wire,
+  nodes: Nodes,
+  device: Device<OpcuaDevice, OpcuaAddress>,
+  points: readonly Point<OpcuaAddress>[],
+  options: Pick<ReadOptions, 'raw'>,
+): Promise<Samples> {
+  const values: Value[] = points.map(() => null);
+  const flaws = new Map<number, Flaw>();
+  const raw = new Map<number, string>();
+  const bad = (index: number, reason: string): void => {
+    flaws.set(index, { quality: 'bad', reason });
+  };
+  let answered = points.length === 0;
+  try {
+    const places = await nodes.find(device, points);
+    const asked: { readonly index: number; readonly ask: Asked }[] = [];
+    places.forEach((place, index) => {
+      if (typeof place === 'string') bad(index, place);
+      else asked.push({ index, ask: askFor(place, points[index] as Point<OpcuaAddress>) });
+    });
+    const results = await wire.inParts('read', asked, (part) =>
+      readPart(
+        wire,
+        part.map(({ ask }) => ask),
+      ),
+    );
+    answered ||= asked.length === 0;
+    asked.forEach(({ index }, at) => {
+      const result = results[at];
+      if (result === undefined) {
+        bad(index, 'the server left it out of its answer');
+        return;
+      }
+      answered ||= !isSilence(result.statusCode);
+      const { value, flaw } = judge(points[index] as Point<OpcuaAddress>, result);
+      values[index] = value;
+      if (flaw) flaws.set(index, flaw);
+      if (options.raw) raw.set(index, rawText(result));
+    });
+  } catch (error) {
+    const silent = error instanceof TidegateError && error.kind === 'retry';
+    if (!silent && !(error instanceof Fault)) throw error;
+    answered = !silent;
+    points.forEach((_, index) => {
+      values[index] = null;
+      bad(index, silent ? `timeout: ${messageOf(error)}` : messageOf(error));
+    });
+  }
+  return { values, answered, ...(flaws.size > 0 && { flaws }), ...(options.raw && { raw }) };
+}
+
+async function readPart(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> {
+  const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Source, nodesToRead });
+  const { results } = await wire.call<{ results: DataValue[] | null }>(request);
+  await promoteOpaqueStructure(wire.session, (results ?? []) as never);
+  return results ?? [];
+}
+
+/** `Double 21.5`, as it was before anything was made of it. */
+function rawText({ value, statusCode }: DataValue): string {
+  if (isBad(statusCode) || !value) return statusCode.name;
+  const variant = value as unknown as Variant;
+  const type = `${builtInName(variant.dataType)}${variant.arrayType === 0 ? '' : '[]'}`;
+  return `${type} ${String(decode('json', variant) instanceof Unfit ? '' : decode('json', variant))}`.trim();
+}

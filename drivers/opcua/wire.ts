@@ -1,0 +1,288 @@
+/** One session with a server: services with a time limit each, a heartbeat, and one clear end. */
+import { performance } from 'node:perf_hooks';
+import {
+  AttributeIds,
+  type ClientSession,
+  type DataValue,
+  makeNodeId,
+  type NodeId,
+  ReadRequest,
+  TimestampsToReturn,
+} from 'node-opcua-client';
+import type { DriverContext } from '../../src/driver.js';
+import { messageOf, TidegateError } from '../../src/errors.js';
+import { type Dialled, dial, warnOfEnd } from './dial.js';
+import type { OpcuaConnection } from './schema.js';
+import { type Status, wordsOf } from './status.js';
+import { Trust } from './trust.js';
+
+/** The server answered a whole request with a fault; the connection is as good as before. */
+export class Fault extends Error {
+  readonly status: Status;
+
+  constructor(status: Status) {
+    super(wordsOf(status));
+    this.status = status;
+  }
+}
+
+/** Most operations in one request, for each service that has such a limit. */
+export type Limits = Record<'read' | 'write' | 'browse' | 'translate' | 'monitor', number>;
+
+/** Faults after which a session is of no more use. */
+const FATAL =
+  /^Bad(Session(IdInvalid|Closed|NotActivated)|SecureChannel(IdInvalid|Closed|TokenUnknown)|ConnectionClosed|ServerHalted|Shutdown|TcpSecureChannelUnknown|SecurityChecksFailed)$/;
+/** Faults that say: fewer operations at once. */
+const TOO_MANY = /^Bad(TooManyOperations|RequestTooLarge|ResponseTooLarge|EncodingLimitsExceeded|TcpMessageTooLarge)$/;
+
+const DAY = 86_400_000;
+const number = (value: number): NodeId => makeNodeId(value, 0);
+const STATE = number(2259);
+const NAMESPACES = number(2255);
+/** OperationLimits of the server's capabilities (OPC UA Part 5 §6.3.11). */
+const LIMITS: Readonly<Record<keyof Limits, NodeId>> = {
+  read: number(11705),
+  write: number(11707),
+  browse: number(11710),
+  translate: number(11712),
+  monitor: number(11714),
+};
+const RUNNING = 0;
+const STATES = [
+  'Running',
+  'Failed',
+  'NoConfiguration',
+  'Suspended',
+  'Shutdown',
+  'Test',
+  'CommunicationFault',
+  'Unknown',
+];
+
+interface Request {
+  requestHeader: { authenticationToken?: unknown; timeoutHint?: number };
+}
+interface Reply {
+  readonly responseHeader: { readonly serviceResult: Status };
+}
+/** What of the library's client its own types leave out. */
+interface Transactor {
+  performMessageTransaction(
+    request: unknown,
+    done: (error: (Error & { response?: Reply }) | null, reply?: Reply) => void,
+  ): void;
+}
+
+/** An open session. */
+export class Wire {
+  /** URIs of the server's namespaces as they are numbered now. */
+  namespaces: readonly string[] = [];
+  readonly limits: Limits;
+  readonly timeout: number;
+  readonly log: DriverContext['log'];
+  readonly #line: Dialled;
+  readonly #trust: Trust;
+  readonly #broken: Set<(error: TidegateError) => void> = new Set();
+  readonly #pending: Set<(error: TidegateError) => void> = new Set();
+  readonly #heart: NodeJS.Timeout;
+  #end: TidegateError | undefined;
+  #closing: Promise<void> | undefined;
+  #beating = false;
+  #heardAt = performance.now();
+  #warnedAt = performance.now();
+
+  private constructor(line: Dialled, connection: OpcuaConnection, log: DriverContext['log'], trust: Trust) {
+    this.#line = line;
+    this.#trust = trust;
+    this.log = log;
+    this.timeout = connection.timeout;
+    const most = connection.max_nodes;
+    this.limits = { read: most, write: most, browse: most, translate: most, monitor: most };
+    const lost = () => this.break('the server closed the connection');
+    line.client.on('connection_lost', lost).on('close', lost);
+    line.session.on('session_closed', lost);
+    this.#heart = setInterval(() => void this.#beat(connection.keep_alive), connection.keep_alive / 2).unref();
+    this.#warn();
+  }
+
+  /**
+   * Connects, signs in, and learns the server's namespaces and limits.
+   * @throws TidegateError of kind `reconnect`
+   */
+  static async open(connection: OpcuaConnection, context: DriverContext): Promise<Wire> {
+    const trust = new Trust(context.data);
+    const wire = new Wire(await dial(connection, context, trust), connection, context.log, trust);
+    try {
+      await wire.#learn();
+      return wire;
+    } catch (error) {
+      await wire.close();
+      throw error instanceof TidegateError ? error : new TidegateError('LINK_DOWN', messageOf(error), { cause: error });
+    }
+  }
+
+  /** For what of the library needs a session: decoding structures. */
+  get session(): ClientSession {
+    return this.#line.session;
+  }
+
+  /** Milliseconds since the server last said anything. */
+  get silence(): number {
+    return performance.now() - this.#heardAt;
+  }
+
+  /** Calls `told` once, when the session has ended by itself. */
+  onBroken(told: (error: TidegateError) => void): void {
+    if (this.#end) told(this.#end);
+    else this.#broken.add(told);
+  }
+
+  /**
+   * Calls a service.
+   * @throws Fault when the server answers with one; TidegateError LINK_DOWN when the session has ended, DEVICE_UNAVAILABLE when there was no
+   *   answer in time
+   */
+  call<Answer>(request: object, timeout = this.timeout): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (this.#end) return reject(this.#end);
+      const settle = (): void => {
+        clearTimeout(timer);
+        this.#pending.delete(reject);
+      };
+      const timer = setTimeout(() => {
+        settle();
+        reject(new TidegateError('DEVICE_UNAVAILABLE', `no answer within ${timeout / 1000} s`));
+        void this.#probe();
+      }, timeout);
+      this.#pending.add(reject);
+      const { requestHeader } = request as Request;
+      requestHeader.authenticationToken = (this.session as unknown as Request['requestHeader']).authenticationToken;
+      requestHeader.timeoutHint = timeout;
+      (this.#line.client as unknown as Transactor).performMessageTransaction(request, (error, reply) => {
+        if (!this.#pending.has(reject)) return;
+        settle();
+        const status = (reply ?? error?.response)?.responseHeader.serviceResult;
+        if (status === undefined) return reject(this.break(error?.message ?? 'no answer'));
+        this.#heardAt = performance.now();
+        if (!error && status.value >>> 31 === 0) return resolve(reply as Answer);
+        reject(FATAL.test(status.name) ? this.break(wordsOf(status)) : new Fault(status));
+      });
+    });
+  }
+
+  /**
+   * Does something with many operands, as many at a time as the server takes; where it wants fewer than it said, it gets fewer.
+   * @param work gives one result for each operand, in their order
+   */
+  async inParts<Operand, Result>(
+    service: keyof Limits,
+    operands: readonly Operand[],
+    work: (part: Operand[]) => Promise<readonly Result[]>,
+  ): Promise<Result[]> {
+    const results: Result[] = [];
+    while (results.length < operands.length) {
+      const part = operands.slice(results.length, results.length + this.limits[service]);
+      try {
+        const done = await work(part);
+        for (let i = 0; i < part.length; i++) results.push(done[i] as Result);
+      } catch (error) {
+        if (!(error instanceof Fault) || !TOO_MANY.test(error.status.name) || part.length === 1) throw error;
+        this.limits[service] = Math.ceil(part.length / 2);
+      }
+    }
+    return results;
+  }
+
+  /** Reads the values of nodes. */
+  async readValues(nodes: readonly NodeId[]): Promise<DataValue[]> {
+    return this.inParts('read', nodes, async (part) => {
+      const nodesToRead = part.map((nodeId) => ({ nodeId, attributeId: AttributeIds.Value }));
+      const request = new ReadRequest({ timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
+      const { results } = await this.call<{ results: DataValue[] | null }>(request);
+      return results ?? [];
+    });
+  }
+
+  /** Ends the session from our side because it is of no more use. Gives the error that all calls now fail with. */
+  break(reason: string): TidegateError {
+    if (this.#end) return this.#end;
+    const error = new TidegateError('LINK_DOWN', reason);
+    this.#finish(error);
+    for (const told of this.#broken) told(error);
+    this.#line.cut();
+    return error;
+  }
+
+  /** Signs off, within a second. Never throws. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const open = this.#end === undefined;
+    this.#finish(new TidegateError('LINK_DOWN', 'the session was closed'));
+    const { client, session, cut } = this.#line;
+    const goodbye = (async () => {
+      if (open) await session.close(true);
+      await client.disconnect();
+    })().catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      goodbye,
+      new Promise((resolve) => {
+        timer = setTimeout(resolve, 700);
+      }),
+    ]);
+    clearTimeout(timer);
+    cut();
+  }
+
+  #finish(error: TidegateError): void {
+    this.#end ??= error;
+    clearInterval(this.#heart);
+    for (const reject of [...this.#pending]) reject(error);
+    this.#pending.clear();
+  }
+
+  /** Asks for sign of life when there was none for a while; once a day looks at the calendar. */
+  async #beat(keepAlive: number): Promise<void> {
+    if (performance.now() - this.#warnedAt > DAY) this.#warn();
+    if (this.#line.server && !(await this.#trust.holds(this.#line.server).catch(() => true)))
+      this.break("the server's certificate is no longer trusted");
+    if (this.silence >= keepAlive / 2) await this.#probe();
+  }
+
+  async #probe(): Promise<void> {
+    if (this.#beating || this.#end) return;
+    this.#beating = true;
+    try {
+      const [state] = await this.readValues([STATE]);
+      const value = state?.value?.value;
+      if (typeof value === 'number' && value !== RUNNING && STATES[value] === 'Shutdown')
+        this.break('the server is shutting down');
+    } catch (error) {
+      if (!(error instanceof Fault)) this.break(messageOf(error));
+    } finally {
+      this.#beating = false;
+    }
+  }
+
+  async #learn(): Promise<void> {
+    const [namespaces] = await this.readValues([NAMESPACES]);
+    const uris: unknown = namespaces?.value?.value;
+    this.namespaces = Array.isArray(uris) ? uris.map(String) : [];
+    for (const service of ['read', 'write', 'browse', 'translate', 'monitor'] as const) {
+      const [limit] = await this.readValues([LIMITS[service]]);
+      const most: unknown = limit?.value?.value;
+      if (typeof most === 'number' && most > 0) this.limits[service] = Math.min(this.limits[service], most);
+    }
+  }
+
+  #warn(): void {
+    this.#warnedAt = performance.now();
+    const { server, own } = this.#line;
+    if (server) warnOfEnd("the server's certificate", server[0], this.log);
+    warnOfEnd('our own OPC UA certificate', own, this.log);
+  }
+}

@@ -1,0 +1,114 @@
+/** `tidegate browse`: a server's tree of names, and a profile made of what is chosen from it. */
+
+import type { BrowsedNode } from '../driver.js';
+import { TidegateError } from '../errors.js';
+import type { BrowseAnswer } from '../field/answers.js';
+import { browseAt } from '../field/look.js';
+import { printable, toJson } from '../ops/text.js';
+import { loadSite, profileFolders, type Site } from '../site.js';
+import { newProfile, saveProfile } from './browsed-profile.js';
+import { EXIT } from './exit.js';
+import { find } from './find.js';
+import { onConnection } from './on-wire.js';
+import { valueText } from './quantity.js';
+
+/** How to walk, and what to keep. */
+export interface BrowseOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+  /** Levels below the place. */
+  readonly depth?: number;
+  /** Only values whose path or name has one of these texts, `*` standing for anything. */
+  readonly match?: readonly string[];
+  /** Name of the profile to write. */
+  readonly save?: string;
+}
+
+/** Most nodes of one walk. */
+const MOST = 20_000;
+
+type List = (path: string) => Promise<readonly BrowsedNode[]>;
+type Visit = (node: BrowsedNode, depth: number) => void;
+
+/** Shows what a server has below a place, or writes a profile of it. Gives the exit code. */
+export async function browse(connection: string, path = '', options: BrowseOptions = {}): Promise<number> {
+  const site = await loadSite(options.config ?? 'gateway.yaml');
+  const wires = [...site.drivers].map(([id, driver]) => ({ id, driver }));
+  const { driver } = find(wires, connection, 'connection');
+  const own = profileFolders(site.config, site.file)[0] ?? '.';
+  const target = options.save === undefined ? undefined : newProfile(options.save, own);
+  const chosen: BrowsedNode[] = [];
+  const wanted = matcher(options.match);
+  await walk(site, connection, path, options.depth ?? (target ? 10 : 1), (node, depth) => {
+    if (node.kind === 'value' ? !wanted(node) : options.match !== undefined) return;
+    if (node.kind === 'value') chosen.push(node);
+    if (!target) show(node, depth, options.json ?? false);
+  });
+  if (target) process.stdout.write(saveProfile(target, driver.name, chosen, path));
+  return EXIT.ok;
+}
+
+/** By way of the gateway that holds the wire, a place at a time; else on a wire of its own. */
+async function walk(site: Site, connection: string, from: string, levels: number, visit: Visit): Promise<void> {
+  const request = (path: string) => ({ ask: 'browse', path });
+  const first = await onConnection<BrowseAnswer>(site, connection, request(from), async (run) => {
+    await descend(from, levels, visit, (path) => run((turn) => browseAt(turn, path)));
+    return { nodes: [], walked: true };
+  });
+  if (first.walked) return;
+  let begun: readonly BrowsedNode[] | undefined = first.nodes;
+  await descend(from, levels, visit, async (path) => {
+    const nodes = begun ?? (await onConnection<BrowseAnswer>(site, connection, request(path), gone)).nodes;
+    begun = undefined;
+    return nodes;
+  });
+}
+
+function gone(): never {
+  throw new TidegateError('GATEWAY_GONE', 'the gateway ended while it was browsing');
+}
+
+/** Depth first; what was seen on the way is not entered again. */
+async function descend(from: string, levels: number, visit: Visit, list: List): Promise<void> {
+  const seen = new Set<string>();
+  let count = 0;
+  const below = async (path: string, depth: number): Promise<void> => {
+    for (const node of await list(path)) {
+      count += 1;
+      if (count > MOST)
+        throw new TidegateError('USAGE', `more than ${MOST} nodes`, { hint: 'Begin further down: write a path.' });
+      visit(node, depth);
+      const key = node.id ?? node.path;
+      if (depth + 1 >= levels || seen.has(key)) continue;
+      seen.add(key);
+      await below(node.path, depth + 1);
+    }
+  };
+  await below(from, 0);
+}
+
+function show(node: BrowsedNode, depth: number, json: boolean): void {
+  if (json) {
+    process.stdout.write(`${toJson({ ...node, depth })}\n`);
+    return;
+  }
+  const indent = '  '.repeat(depth);
+  const { name, kind, point = {}, value } = node;
+  if (kind === 'folder') {
+    process.stdout.write(`${indent}${printable(name)}/\n`);
+    return;
+  }
+  const { type, ...where } = point;
+  const now = value === undefined || value === null ? '' : ` = ${valueText(value).slice(0, 60)}`;
+  const keys = Object.entries(where).map(([key, text]) => `${key}: ${String(text)}`);
+  process.stdout.write(
+    `${indent}${printable(`${name}  ${String(type)}${now}`)}\n${indent}    ${printable(keys.join('  '))}\n`,
+  );
+}
+
+function matcher(patterns: readonly string[] | undefined): (node: BrowsedNode) => boolean {
+  if (patterns === undefined) return () => true;
+  const plain = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const forms = patterns.map((pattern) => new RegExp(pattern.split('*').map(plain).join('.*'), 'i'));
+  return ({ path, name }) => forms.some((form) => form.test(path) || form.test(name));
+}

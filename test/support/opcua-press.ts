@@ -1,0 +1,77 @@
+/** What the tests' OPC UA server has: a press with one variable of each kind that matters. */
+import type { OPCUAServer } from 'node-opcua-server';
+import { loadLibrary } from '../../drivers/opcua/library.js';
+import { type Plant, PRESS } from './opcua-peer.js';
+
+type Space = NonNullable<OPCUAServer['engine']['addressSpace']>;
+type Variable = ReturnType<ReturnType<Space['getOwnNamespace']>['addVariable']>;
+
+/** Variables by the text of their node id. */
+export type Variables = ReadonlyMap<string, Variable>;
+
+/** Variable → its type, its value, and whether it can be written; a type in brackets is an array. */
+const HOLDS: readonly [name: string, type: string, value: unknown, access?: 'write'][] = [
+  ['Temp', 'Double', 21.5],
+  ['Speed', 'Float', 230.15],
+  ['Pieces', 'UInt32', 4_000_000_000],
+  ['Total', 'UInt64', [0x7fff_ffff, 0xffff_ffff]],
+  ['Balance', 'Int64', [0xffff_ffff, 0xffff_fffe], 'write'],
+  ['Running', 'Boolean', true, 'write'],
+  ['Name', 'String', 'Press 7', 'write'],
+  ['Mode', 'Int32', 2, 'write'],
+  ['Setpoint', 'Int16', -5, 'write'],
+  ['Small', 'Byte', 7, 'write'],
+  ['Gain', 'Float', 1.5, 'write'],
+  ['Levels', '[Double]', [1.5, 2.5, 3.5], 'write'],
+  ['Started', 'DateTime', new Date(Date.UTC(2026, 0, 2, 3, 4, 5)), 'write'],
+  ['Blob', 'ByteString', Buffer.from('hello')],
+  ['Title', 'LocalizedText', { text: 'Presse', locale: 'de' }],
+  ['Locked', 'Double', 1],
+  ['Spoilt', 'Double', 5],
+  ['Gone.A', 'Double', 1],
+  ['Gone.B', 'Double', 1],
+];
+
+/** Fills the server. */
+export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: Plant): Promise<Variables> {
+  const { DataType, StatusCodes, Variant, VariantArrayType } = await loadLibrary();
+  const space = server.engine.addressSpace as Space;
+  for (const uri of before) space.registerNamespace(uri);
+  const own = space.registerNamespace(PRESS);
+  const press = own.addFolder(space.rootFolder.objects, { browseName: 'Press', nodeId: 's=Press' });
+  const variables = new Map<string, Variable>();
+  const add = (name: string, written: string, held: unknown, access?: 'write'): Variable => {
+    const array = written.startsWith('[');
+    const type = array ? written.slice(1, -1) : written;
+    const variable = own.addVariable({
+      componentOf: press,
+      browseName: name,
+      nodeId: `s=${name}`,
+      dataType: type,
+      ...(array && { valueRank: 1 }),
+      accessLevel: access ? 'CurrentRead | CurrentWrite' : 'CurrentRead',
+      userAccessLevel: access ? 'CurrentRead | CurrentWrite' : 'CurrentRead',
+      minimumSamplingInterval: 0,
+    });
+    const dataType = DataType[type as 'Double'];
+    const arrayType = array ? VariantArrayType.Array : VariantArrayType.Scalar;
+    variable.setValueFromSource(new Variant({ dataType, arrayType, value: held }));
+    variables.set(name, variable);
+    return variable;
+  };
+  for (const [name, type, value, access] of HOLDS) add(name, type, value, access);
+  for (let index = 0; index < many; index++) add(`Many.${index}`, 'Double', index);
+  for (const name of ['Gone.A', 'Gone.B'])
+    variables.get(name)?.setValueFromSource({ dataType: 'Null' }, StatusCodes.BadNoCommunication);
+  const range = own.addAnalogDataItem({
+    componentOf: press,
+    browseName: 'Flow',
+    nodeId: 's=Flow',
+    dataType: 'Double',
+    engineeringUnitsRange: { low: 0, high: 200 },
+    minimumSamplingInterval: 0,
+  } as never);
+  variables.set('Flow', range as Variable);
+  range.setValueFromSource({ dataType: 'Double', value: 100 });
+  return variables;
+}

@@ -1,0 +1,83 @@
+/** The OPC UA server that `opcua-peer.ts` starts in a process of its own: what it is to be comes as JSON, what it is to do as messages. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { OPCUAServer } from 'node-opcua-server';
+import { namesOf } from '../../drivers/opcua/certificate.js';
+import { loadLibrary } from '../../drivers/opcua/library.js';
+import { prepareServer } from '../../drivers/opcua/server.js';
+import type { Order, Plant } from './opcua-peer.js';
+import { fillPress, type Variables } from './opcua-press.js';
+
+const { StatusCodes, Variant } = await loadLibrary();
+const plant = JSON.parse(process.argv[2] ?? '{}') as Plant;
+const certificate = new X509Certificate(plant.identity.certificate);
+const server = await prepareServer({
+  host: '127.0.0.1',
+  port: plant.port ?? 0,
+  folder: process.argv[3] ?? '',
+  identity: {
+    certificate,
+    key: createPrivateKey(plant.identity.key),
+    uri: plant.applicationUri ?? namesOf(certificate).uri ?? '',
+  },
+  accepts: (shown) => plant.accepts?.includes(new X509Certificate(shown).fingerprint256) ?? true,
+  options: {
+    allowAnonymous: plant.users === undefined,
+    ...(plant.policies && { securityPolicies: plant.policies as never }),
+    ...(plant.modes && { securityModes: plant.modes as never }),
+    ...(plant.users && {
+      userManager: { isValidUser: (user: string, password: string) => plant.users?.[user] === password },
+    }),
+    serverCapabilities: { maxSessions: 20, operationLimits: plant.limits ?? {} },
+  },
+});
+const variables: Variables = await fillPress(server, plant);
+if (plant.noSubscriptions) server.engine.serverCapabilities.maxSubscriptionsPerSession = 0;
+await server.start();
+process.on('message', (order: Order) => {
+  void obey(order).then((answer) => process.send?.({ answer: answer ?? null }));
+});
+process.on('disconnect', () => process.exit());
+process.send?.({ port: server.endpoints[0]?.port });
+
+async function obey(order: Order): Promise<unknown> {
+  switch (order.what) {
+    case 'set': {
+      const variable = variables.get(order.node);
+      const { dataType, arrayType } = variable?.readValue().value ?? {};
+      const value = new Variant({ dataType, arrayType, value: order.value } as never);
+      variable?.setValueFromSource(value, StatusCodes.Good, new Date(order.at ?? Date.now()));
+      return undefined;
+    }
+    case 'status': {
+      const variable = variables.get(order.node);
+      const status = StatusCodes[order.status as 'Bad'];
+      if (variable) variable.setValueFromSource(variable.readValue().value, status, new Date());
+      return undefined;
+    }
+    case 'read':
+      return variables.get(order.node)?.readValue().value.value;
+    case 'count':
+      return { sessions: server.currentSessionCount, subscriptions: server.currentSubscriptionCount };
+    case 'expire':
+      return expireSessions(server);
+    case 'churn': {
+      let round = 0;
+      const churn = (): void => {
+        round += 1;
+        for (let index = 0; index < order.items; index++)
+          variables.get(`Many.${index}`)?.setValueFromSource({ dataType: 'Double', value: round + index / 1000 });
+      };
+      setInterval(churn, order.every);
+      return undefined;
+    }
+    case 'shutdown':
+      await server.shutdown(order.grace ?? 0);
+      return undefined;
+  }
+}
+
+function expireSessions({ engine }: OPCUAServer): void {
+  const { _sessions: sessions } = engine as unknown as { _sessions: Record<string, { authenticationToken: never }> };
+  for (const { authenticationToken } of Object.values(sessions))
+    engine.closeSession(authenticationToken, true, 'Timeout');
+}
