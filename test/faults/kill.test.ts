@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CountingDevice } from '../support/counting-device.js';
 import { type CountingSite, writeCountingSite } from '../support/counting-site.js';
-import { FLUSH, Scene, times } from './scene.js';
+import { FLUSH, Scene, times, UNTOLD } from './scene.js';
 import { Writer } from './writer.js';
 
 const KILLS = times('KILLS', 5);
@@ -21,7 +21,7 @@ describe('kill -9', { timeout: TIMEOUT }, () => {
     const scene = await Scene.set();
     let next = 1;
     for (let kill = 0; kill < KILLS; kill++) {
-      const writer = Writer.start(scene.cloud.url, scene.folder, buffer, next);
+      const writer = Writer.start({ url: scene.cloud.url, folder: scene.folder, buffer: buffer, first: next });
       await writer.accepts();
       await scene.wander();
       await scene.live(700);
@@ -36,7 +36,7 @@ describe('kill -9', { timeout: TIMEOUT }, () => {
     let next = 1;
     for (let kill = 0; kill < KILLS; kill++) {
       // Every other one lives long enough to leave something behind.
-      const writer = Writer.start(scene.cloud.url, scene.folder, WINDOW, next);
+      const writer = Writer.start({ url: scene.cloud.url, folder: scene.folder, buffer: WINDOW, first: next });
       await scene.brokerIs(kill % 2 === 0 && scene.draw() < 0.5);
       if (kill % 2 === 0) {
         await writer.accepts();
@@ -53,7 +53,7 @@ describe('kill -9', { timeout: TIMEOUT }, () => {
     let next = 1;
     for (let kill = 0; kill < KILLS; kill++) {
       await scene.brokerIs(false);
-      const writer = Writer.start(scene.cloud.url, scene.folder, WINDOW, next);
+      const writer = Writer.start({ url: scene.cloud.url, folder: scene.folder, buffer: WINDOW, first: next });
       await writer.accepts();
       await scene.live(1_000);
       await vi.waitFor(() => expect(writer.accepted.length).toBeGreaterThan(500), 20_000);
@@ -121,8 +121,7 @@ async function end(scene: Scene, writer: Writer, next: number, strict = false): 
   await writer.kill();
   const { accepted } = writer;
   scene.struck(died, accepted, strict);
-  // What it accepted last may not have been told.
-  return (accepted.at(-1)?.n ?? next) + 10;
+  return (accepted.at(-1)?.n ?? next) + UNTOLD;
 }
 
 /** @returns when */

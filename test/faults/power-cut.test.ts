@@ -1,6 +1,6 @@
 /** The power fails: what was not synced is gone from the disk. CUTS sets how often, SEED when. */
 import { describe, expect, test } from 'vitest';
-import { FLUSH, Scene, times } from './scene.js';
+import { FLUSH, Scene, times, UNTOLD } from './scene.js';
 import { type Kind, noVolumes, Volume } from './volume.js';
 import { Writer } from './writer.js';
 
@@ -21,7 +21,7 @@ describe.each(['ext4', 'xfs'] as const)('a power cut on %s', { timeout: 60_000 +
     const scene = await Scene.set(volume.folder);
     let next = 1;
     for (let cut = 0; cut < CUTS; cut++) {
-      const writer = Writer.start(scene.cloud.url, volume.folder, MODES[mode], next);
+      const writer = Writer.start({ url: scene.cloud.url, folder: volume.folder, buffer: MODES[mode], first: next });
       // Now and then it strikes while the outbox is being opened.
       if (scene.draw() < 0.8) {
         await writer.accepts();
@@ -39,7 +39,7 @@ describe.each(['ext4', 'xfs'] as const)('a power cut on %s', { timeout: 60_000 +
       volume.mount();
       const { accepted } = writer;
       scene.struck(died, accepted, mode === 'strict');
-      next = (accepted.at(-1)?.n ?? next) + 10;
+      next = (accepted.at(-1)?.n ?? next) + UNTOLD;
     }
     expect(scene.mustArrive.length).toBeGreaterThan(CUTS * 10);
     await scene.check(`power cut, ${kind}, ${mode}`, 't/');

@@ -2,8 +2,11 @@
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, vi } from 'vitest';
+import type { Account } from '../../src/delivery/counters.js';
+import type { StreamName } from '../../src/delivery/rows.js';
 import { readOutboxStatus } from '../../src/delivery/status.js';
 import { TestBroker } from '../support/broker.js';
+import type { Verdict } from '../support/ledger.js';
 import { random } from '../support/random.js';
 import { StallProbe } from '../support/stall.js';
 import { openTestUpstream, temporaryFolder } from '../support/upstream.js';
@@ -15,11 +18,15 @@ export const SEED = Number(process.env.SEED ?? 1);
 export const FLUSH = 200;
 /** Their `in_flight`. */
 const WINDOW = 32;
+/** Numbers left out after a process died: it may have accepted more than it could tell. */
+export const UNTOLD = 1_000;
 
 /** How often a fault strikes: the environment variable, or a few times. */
 export function times(name: 'KILLS' | 'CUTS', few: number): number {
   return Number(process.env[name] ?? few);
 }
+
+type Accounts = Readonly<Record<StreamName, Account>>;
 
 export class Scene {
   readonly draw = random(SEED);
@@ -43,6 +50,11 @@ export class Scene {
     const probe = await StallProbe.start(temporaryFolder());
     onTestFinished(() => probe.stop());
     return new Scene(cloud, folder, probe);
+  }
+
+  /** A whole number from 1 on. */
+  upTo(most: number): number {
+    return 1 + Math.floor(this.draw() * most);
   }
 
   /** Random lifetimes are the point of these tests: here, and only here, the clock decides. */
@@ -79,7 +91,7 @@ export class Scene {
   }
 
   /** Drains what is left, judges all that the broker ever got on topics that begin so, and reports it. */
-  async check(fault: string, topics: string): Promise<void> {
+  async check(fault: string, topics: string, mustArrive = this.mustArrive): Promise<Verdict & { accounts: Accounts }> {
     await this.brokerIs(true);
     const last = await openTestUpstream(this.cloud.url, this.folder);
     await vi.waitFor(
@@ -88,10 +100,12 @@ export class Scene {
     );
     const { accounts } = last.status();
     await last.close();
+    if (!accounts) throw new Error('an open outbox has accounts');
     const received = this.cloud.received.filter(({ topic }) => topic.startsWith(topics) || topic.endsWith('/gap'));
     // After a crash, in each of the two lanes on disk: a window and a segment. After an outage: a window.
     const duplicates = this.#strikes * 2 * (WINDOW + this.#largest) + this.#outages * WINDOW;
-    expectPromiseKept({ fault, runs: this.#strikes, received, mustArrive: this.mustArrive, duplicates, accounts });
+    const verdict = expectPromiseKept({ fault, runs: this.#strikes, received, mustArrive, duplicates, accounts });
+    return { ...verdict, accounts };
   }
 }
 

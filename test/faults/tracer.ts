@@ -29,3 +29,25 @@ export async function sabotage(pid: number, calls: string, how: string): Promise
     await closed;
   };
 }
+
+/**
+ * The command that runs a process, and kills it as it is about to make its n-th call of one kind: before it does, what it did so far stands.
+ * @param calls as strace names them: `pwrite64`, `/^rename`
+ * @param paths only calls on these files count
+ */
+export function killer(calls: string, nth: number, ...paths: string[]): string[] {
+  const only = paths.flatMap((path) => ['-P', path]);
+  // With --seccomp-bpf strace 6.1 delivers no signal.
+  return [
+    'strace',
+    '-D',
+    '-f',
+    '-o',
+    '/dev/null',
+    ...only,
+    '-e',
+    `trace=${calls}`,
+    '-e',
+    `inject=${calls}:signal=SIGKILL:when=${nth}`,
+  ];
+}

@@ -1,4 +1,5 @@
 /** Judges what a receiver got: what is lost, what gaps tell, what came twice, whether order held within each lane. */
+import type { Event } from '../../src/model.js';
 import type { Received } from './broker.js';
 
 /** A telemetry message whose point `n` is a number that occurs once, or a gap. */
@@ -12,13 +13,14 @@ interface Message {
 /** What a gap says. */
 export interface Gap {
   readonly cause: string;
-  readonly count: number;
+  /** Absent where nobody knows it. */
+  readonly count?: number;
 }
 
 /** What became of a stream of numbered events. */
 export interface Verdict {
-  /** Different events that arrived. */
-  readonly arrived: number;
+  /** Different events that arrived, by the lane they were accepted in; `late`: read back from disk, at least the first time. */
+  readonly arrived: Readonly<Record<Event['lane'], { readonly events: number; readonly late: number }>>;
   /** Numbers that had to arrive and did not. */
   readonly lost: number[];
   readonly gaps: Gap[];
@@ -41,6 +43,7 @@ export function judge(
   const last = new Map<string, [epoch: number, seq: number]>();
   const outOfOrder: string[] = [];
   const reused: string[] = [];
+  const arrived = { alarm: { events: 0, late: 0 }, live: { events: 0, late: 0 } };
   let duplicates = 0;
   for (const { topic, payload } of received) {
     const { id, values, late, gap } = JSON.parse(payload) as Message;
@@ -55,18 +58,21 @@ export function judge(
       continue;
     }
     firsts.set(id, values.n);
-    const lane = topic.endsWith('alarm') ? 'alarm' : late ? 'backlog' : 'live';
+    const accepted = topic.endsWith('alarm') ? 'alarm' : 'live';
+    arrived[accepted].events++;
+    if (late) arrived[accepted].late++;
+    const lane = accepted === 'live' && late ? 'backlog' : accepted;
     const [epoch = 0, seq = 0] = id.split(':').slice(-2).map(Number);
     const [lastEpoch, lastSeq] = last.get(lane) ?? [0, 0];
     if (epoch < lastEpoch || (epoch === lastEpoch && seq < lastSeq)) outOfOrder.push(`${lane} ${id}`);
     last.set(lane, [epoch, seq]);
   }
-  const arrived = new Set(firsts.values());
+  const numbers = new Set(firsts.values());
   return {
-    arrived: firsts.size,
-    lost: mustArrive.filter((n) => !arrived.has(n)),
+    arrived,
+    lost: mustArrive.filter((n) => !numbers.has(n)),
     gaps: [...gaps.values()],
-    told: [...gaps.values()].reduce((sum, { count }) => sum + count, 0),
+    told: [...gaps.values()].reduce((sum, { count = 0 }) => sum + count, 0),
     duplicates,
     outOfOrder,
     reused,
