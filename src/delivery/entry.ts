@@ -1,6 +1,6 @@
 /** What the outbox holds: an event, its place in the sequence, and how far it has come. */
 import type { Event, Value } from '../model.js';
-import type { Totals } from './counters.js';
+import type { End, Totals } from './counters.js';
 
 /** `waiting` to be sent · `sent`, not yet acknowledged · `done`: acknowledged, rejected or dropped. */
 export type EntryState = 'waiting' | 'sent' | 'done';
@@ -30,6 +30,8 @@ export interface Entry {
   state: EntryState;
   /** True while it is being written to disk. */
   saving: boolean;
+  /** How it ended meanwhile: counted when it is known whether a row holds it. */
+  ended?: End;
   /** The row that holds it, once it is on disk. */
   segment: Segment | undefined;
 }

@@ -312,7 +312,7 @@ export class Outbox {
     if (idle && ENDS.every((end) => !settled.alarm[end] && !settled.live[end])) return;
     for (const { entries } of chunks) for (const entry of entries) entry.saving = true;
     const keepInMemory = (): void => {
-      for (const { entries } of chunks) for (const entry of entries) entry.saving = false;
+      for (const { name, entries } of chunks) this.#streams[name].notSaved(entries);
     };
     try {
       const segments = chunks.map(({ name, entries }) => pack(name, entries, this.#kept()));

@@ -79,6 +79,13 @@ export class EntryQueue {
     this.#compact();
   }
 
+  /** Events that are not done, gaps left out. */
+  open(): number {
+    let count = 0;
+    for (const { state, event } of this) if (state !== 'done' && event.kind !== 'gap') count++;
+    return count;
+  }
+
   *[Symbol.iterator](): IterableIterator<Entry> {
     for (let i = this.#head; i < this.#entries.length; i++) yield this.#entries[i] as Entry;
   }

@@ -147,6 +147,18 @@ export function decodeSegment(text: string, lane: Event['lane']): { seq: number;
   });
 }
 
+/** The same, or undefined when it cannot be read. */
+export function readSegment(
+  text: string | undefined,
+  lane: Event['lane'],
+): ReturnType<typeof decodeSegment> | undefined {
+  try {
+    return text === undefined ? undefined : decodeSegment(text, lane);
+  } catch {
+    return undefined;
+  }
+}
+
 /** True for a gap among stored events. */
 export function isGap(stored: StoredReadings | StoredGap): stored is StoredGap {
   return stored[0] === -1;

@@ -12,7 +12,7 @@ import { gapOf, merged } from './gap.js';
 import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
 import type { Extent, StreamName } from './rows.js';
-import { decodeSegment } from './segment.js';
+import { readSegment } from './segment.js';
 import type { Requeued, StoredRow } from './segment-file.js';
 import type { StoreFile } from './store.js';
 
@@ -110,7 +110,8 @@ export class Stream {
     this.#queueOf(entry).markDone(entry);
     if (!entry.late) this.weight -= weightOf(entry.event);
     const { segment, event } = entry;
-    if (event.kind !== 'gap') addTo(segment?.ends ?? this.#ends, { [end]: 1 });
+    if (entry.saving) entry.ended = end;
+    else if (event.kind !== 'gap') addTo(segment?.ends ?? this.#ends, { [end]: 1 });
     if (!segment) return;
     segment.done.push(entry.seq);
     if (--segment.open === 0) this.#removal.add(segment);
@@ -132,15 +133,12 @@ export class Stream {
 
   /** After a lost connection: all that was sent waits again. */
   rewind(): void {
-    this.fresh.rewind();
-    this.stored.rewind();
+    for (const queue of [this.fresh, this.stored]) queue.rewind();
   }
 
   /** Young events that are neither on disk nor done. */
   unsaved(): Entry[] {
-    const found: Entry[] = [];
-    for (const entry of this.fresh) if (!entry.segment && !entry.saving && entry.state !== 'done') found.push(entry);
-    return found;
+    return [...this.fresh].filter(({ segment, saving, state }) => !segment && !saving && state !== 'done');
   }
 
   /** Notes that these entries are now the row `id`. */
@@ -151,8 +149,22 @@ export class Stream {
       entry.segment = segment;
       if (entry.state === 'done') segment.done.push(entry.seq);
       else segment.open++;
+      this.#countEnd(entry, segment.ends);
     }
     if (segment.open === 0) this.#removal.add(segment);
+  }
+
+  /** Notes that these entries could not be written. */
+  notSaved(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      entry.saving = false;
+      this.#countEnd(entry, this.#ends);
+    }
+  }
+
+  /** Counts an event that ended while it was being written: with the row that holds it, or else at once. */
+  #countEnd({ ended, event }: Entry, ends: Partial<Totals>): void {
+    if (ended && event.kind !== 'gap') addTo(ends, { [ended]: 1 });
   }
 
   /**
@@ -268,12 +280,7 @@ export class Stream {
 
   /** Events that are not settled, gaps left out. */
   waiting(): { fresh: number; stored: number } {
-    const open = (queue: EntryQueue): number => {
-      let count = 0;
-      for (const { state, event } of queue) if (state !== 'done' && event.kind !== 'gap') count++;
-      return count;
-    };
-    return { fresh: open(this.fresh), stored: open(this.stored) + this.onDisk };
+    return { fresh: this.fresh.open(), stored: this.stored.open() + this.onDisk };
   }
 
   /**
@@ -381,16 +388,13 @@ export class Stream {
   }
 
   #eventsOf(row: StoredRow, segment: Segment): { seq: number; event: Entry['event'] }[] {
+    const { settings, name, unreadable } = this.#options;
     if (row.gap === null) {
-      try {
-        if (row.text !== undefined) return decodeSegment(row.text, this.#options.name);
-      } catch {
-        // What cannot be read is reported as a gap.
-      }
+      const events = readSegment(row.text, name);
+      if (events) return events;
       addTo(segment.ends, { unreadable: row.events });
-      this.#options.unreadable(row.events);
+      unreadable(row.events);
     }
-    const { settings, name } = this.#options;
     return [{ seq: row.lastSeq, event: gapOf(row, row.gap ?? 'unreadable', name, settings().gapTopic) }];
   }
 }

@@ -1,6 +1,7 @@
 /** The accounts in an outbox file, when a process ends without a word. */
 import { EventEmitter, once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
+import { limitsOf } from '../../src/delivery/budget.js';
 import { Outbox } from '../../src/delivery/outbox.js';
 import { outboxFolder, readOutboxStatus } from '../../src/delivery/status.js';
 import { openStore, type StoreFile } from '../../src/delivery/store.js';
@@ -12,8 +13,7 @@ test('an event that is acknowledged while it is being written counts once', asyn
   const store = openStore();
   onTestFinished(() => store.close());
   const { buffer, order } = upstreamConfig('mqtt://127.0.0.1:1', { buffer: { flush: '20ms' } });
-  const limits = { size: buffer.size, keepFree: buffer.keep_free, whenFull: buffer.when_full };
-  const stored = await store.open(`${outboxFolder(folder)}/cloud.sqlite`, limits);
+  const stored = await store.open(`${outboxFolder(folder)}/cloud.sqlite`, limitsOf(buffer), setClock.base);
   const commits = new EventEmitter();
   const file: StoreFile = {
     ...stored,
