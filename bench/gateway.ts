@@ -42,10 +42,11 @@ export class Gateway {
   private readonly child: ChildProcess;
   private output = '';
 
-  /** Starts on a folder; what it holds from an earlier run is kept. */
-  constructor(load: Load, surroundings: Surroundings) {
+  /** Starts on a folder; what it holds from an earlier run is kept. `under`: a program, with its options, that starts it. */
+  constructor(load: Load, surroundings: Surroundings, under: readonly string[] = []) {
     const config = configure(load, surroundings);
-    this.child = spawn(process.execPath, [...FLAGS, MAIN, 'run', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program, ...args] = [...under, process.execPath, ...FLAGS, MAIN, 'run', config];
+    this.child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.pid = this.child.pid as number;
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.on('data', (chunk: Buffer) => {

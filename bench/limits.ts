@@ -27,10 +27,10 @@ export function bareSocket(scene: Scene, { devices, every }: Load): Promise<Limi
   return measure(scene, './limits/modbus-socket.js', load, every, 1);
 }
 
-/** A bare publisher of messages of `size` bytes that stand for 100 readings each, as fast as it goes. */
-export function barePublisher(scene: Scene, size: number): Promise<LimitFigures> {
+/** A bare publisher of messages of `size` bytes that stand for so many readings each, as fast as it goes. */
+export function barePublisher(scene: Scene, size: number, readings: number): Promise<LimitFigures> {
   const load: PublisherLoad = { port: scene.cloudPort, size, window: WINDOW };
-  return measure(scene, './limits/mqtt-publisher.js', load, 0, REGISTERS);
+  return measure(scene, './limits/mqtt-publisher.js', load, 0, readings);
 }
 
 /** Both in one process: for each reply one message of `size` bytes. */
@@ -40,11 +40,11 @@ export function bareRelay(scene: Scene, { devices, every }: Load, size: number):
   return measure(scene, './limits/relay.js', load, every, 1);
 }
 
-/** SQLite alone; also the bytes written to disk for each reading. */
+/** SQLite alone; also the bytes written to disk for so many segments. */
 export async function bareDatabase(
   scene: Scene,
-  segment: { size: number; readings: number },
-): Promise<LimitFigures & { writtenPerReading: number }> {
+  segment: { size: number; readings: number; count: number },
+): Promise<LimitFigures & { written: number }> {
   const peer = Peer.start('./limits/sqlite-segments.js');
   const insert = (span: number): Promise<number> =>
     peer.ask<number>('insert', {
@@ -55,7 +55,8 @@ export async function bareDatabase(
   await insert(100);
   const before = usageOf(peer.pid);
   const began = performance.now();
-  const readings = (await insert(scene.pace.window)) * segment.readings;
+  const count = await insert(scene.pace.window);
+  const readings = count * segment.readings;
   const seconds = (performance.now() - began) / 1000;
   const after = usageOf(peer.pid);
   await peer.stop();
@@ -63,7 +64,7 @@ export async function bareDatabase(
     perSecond: readings / seconds,
     cpu: coreShare(before, after),
     rss: after?.rss ?? Number.NaN,
-    writtenPerReading: before && after ? (after.written - before.written) / readings : Number.NaN,
+    written: before && after ? ((after.written - before.written) / count) * segment.count : Number.NaN,
   };
 }
 

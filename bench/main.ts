@@ -9,17 +9,38 @@ import { readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { drainBacklog } from './backlog.js';
+import { measureFootprint } from './footprint.js';
 import type { Load } from './gateway.js';
 import { findHighestRate } from './highest-rate.js';
 import { bareDatabase, barePublisher, bareRelay, bareSocket } from './limits.js';
+import { MANY, measureOutages } from './outages.js';
 import { jsonOf, markdownOf, type Row, tableOf, verdictOf } from './report.js';
-import { backlogRows, pathRows, rateRows, startRows } from './rows.js';
+import { backlogRows, footprintRows, outageRows, pathRows, rateRows, stallRows, startRows } from './rows.js';
 import { type Pace, Scene } from './scene.js';
+import { measureStall } from './stall.js';
 import { measureStart } from './start.js';
 import { measurePath } from './whole-path.js';
 
-const FULL: Pace = { warmup: 3_000, warmupMessages: 3_000, window: 3_000, windows: 3, outage: 12_000, starts: 7 };
-const SMOKE: Pace = { warmup: 500, warmupMessages: 100, window: 800, windows: 2, outage: 2_000, starts: 1 };
+const FULL: Pace = {
+  warmup: 3_000,
+  warmupMessages: 3_000,
+  window: 3_000,
+  windows: 3,
+  starts: 7,
+  backlog: 10_000_000,
+  outageSeconds: 1_200,
+  fullSize: 40_000_000,
+};
+const SMOKE: Pace = {
+  warmup: 500,
+  warmupMessages: 100,
+  window: 800,
+  windows: 2,
+  starts: 1,
+  backlog: 200_000,
+  outageSeconds: 120,
+  fullSize: 4_000_000,
+};
 
 const TMPFS = 0x01021994;
 
@@ -38,7 +59,13 @@ const hasDisk = statfsSync(options.folder).type !== TMPFS;
 if (!hasDisk) process.stderr.write(`${options.folder} is in memory: bytes written are not measured (see --folder)\n`);
 const scene = await Scene.open(options.smoke ? SMOKE : FULL, options.folder);
 try {
-  report((await measureAll()).map((row) => (row.unit === 'bytes' && !hasDisk ? { ...row, value: Number.NaN } : row)));
+  report(
+    (await measureAll()).map((row) =>
+      (row.unit === 'bytes' || row.unit === 'times' || row.unit === 'GB a day') && !hasDisk
+        ? { ...row, value: Number.NaN }
+        : row,
+    ),
+  );
 } finally {
   await scene.close();
 }
@@ -65,15 +92,22 @@ async function measureAll(): Promise<Row[]> {
   step('start');
   const start = await measureStart(scene, small);
   step('backlog');
-  const backlog = await drainBacklog(scene, large);
-  step('SQLite alone');
-  const database = await bareDatabase(scene, { size: backlog.segmentSize, readings: backlog.readingsPerSegment });
+  const backlog = await drainBacklog(scene);
   step('bare publisher');
-  const publisher = await barePublisher(scene, backlog.messageSize);
+  const publisher = await barePublisher(scene, backlog.messageSize, backlog.messageReadings);
+  step('outages');
+  const outages = await measureOutages(scene);
+  const many = outages.byMeters.get(MANY);
+  if (!many) throw new TypeError('each outage is measured');
+  const { committed, readings, segments: count } = many;
+  step('SQLite alone');
+  const database = await bareDatabase(scene, { size: committed / count, readings: readings / count, count });
+  step('a disk that stalls');
+  const stall = await measureStall(scene, small);
 
-  const rows = await pathAt(small, { cpu: 0.08, rss: 100e6 }, database.writtenPerReading);
+  const rows = await pathAt(small, { cpu: 0.08, rss: 100e6 });
   if (!options.smoke) {
-    rows.push(...(await pathAt(large, { cpu: 0.6, rss: 150e6 }, database.writtenPerReading)));
+    rows.push(...(await pathAt(large, { cpu: 0.6, rss: 150e6 })));
     step('bare socket and bare relay, as fast as they go');
     const full: Load = { ...large, every: 0 };
     const socket = await bareSocket(scene, full);
@@ -81,14 +115,21 @@ async function measureAll(): Promise<Row[]> {
     step('highest rate');
     rows.push(...rateRows(await findHighestRate(scene, 150_000), { socket, publisher, relay }));
   }
-  return [...rows, ...backlogRows(backlog, publisher, database), ...startRows(start)];
+  return [
+    ...rows,
+    ...backlogRows(backlog, start, publisher),
+    ...outageRows(outages, database),
+    ...stallRows(stall),
+    ...startRows(start),
+    ...footprintRows(measureFootprint()),
+  ];
 }
 
-async function pathAt(load: Load, most: { cpu: number; rss: number }, disk: number): Promise<Row[]> {
+async function pathAt(load: Load, most: { cpu: number; rss: number }): Promise<Row[]> {
   step(`whole path, ${load.devices} devices every ${load.every} ms`);
   const path = await measurePath(scene, load);
   step('the same, bare');
-  return pathRows(path, await bareRelay(scene, load, path.messageSize), disk, most);
+  return pathRows(path, await bareRelay(scene, load, path.messageSize), most);
 }
 
 function step(name: string): void {

@@ -14,7 +14,7 @@ export interface Row {
   readonly limit?: { readonly of: string; readonly value: number };
 }
 
-export type Unit = 'share' | 'MB' | 'ms' | 'µs' | 'perSecond' | 'bytes' | 'count';
+export type Unit = 'share' | 'MB' | 'ms' | 'µs' | 'perSecond' | 'bytes' | 'times' | 'GB a day' | 'count';
 
 export type Verdict = 'ok' | 'missed' | 'not measured' | '';
 
@@ -84,6 +84,10 @@ function show(value: number, unit: Unit): string {
       return `${(Math.round(value / 100) * 100).toLocaleString('en')}/s`;
     case 'bytes':
       return `${value.toFixed(value === 0 ? 0 : 1)} B`;
+    case 'times':
+      return `${value.toFixed(1)} ×`;
+    case 'GB a day':
+      return `${(value / 1e9).toFixed(1)} GB/day`;
     case 'count':
       return String(value);
   }

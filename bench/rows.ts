@@ -1,18 +1,17 @@
 /** The figures of each part as rows, with what they must be (the issue's and the design's numbers live here alone). */
 import type { BacklogFigures } from './backlog.js';
+import type { FootprintFigures } from './footprint.js';
 import { bestOf, type RateStep } from './highest-rate.js';
 import type { LimitFigures } from './limits.js';
+import { MANY, type OutageResults } from './outages.js';
 import type { Row } from './report.js';
+import type { StallFigures } from './stall.js';
 import type { StartFigures } from './start.js';
+import { percentile } from './usage.js';
 import type { PathFigures } from './whole-path.js';
 
 /** The whole path at one load beside a bare relay of it; `most` are a share of one core, and bytes. */
-export function pathRows(
-  path: PathFigures,
-  relay: LimitFigures,
-  disk: number,
-  most: { cpu: number; rss: number },
-): Row[] {
+export function pathRows(path: PathFigures, relay: LimitFigures, most: { cpu: number; rss: number }): Row[] {
   const load = `${path.offered.toLocaleString('en')} readings/s`;
   return [
     {
@@ -54,7 +53,6 @@ export function pathRows(
       unit: 'bytes',
       most: 20,
       exact: true,
-      limit: { of: 'SQLite alone', value: disk },
     },
     { name: `${load}: CPU offline, of one core`, value: path.offline.cpu, unit: 'share' },
     { name: `${load}: memory offline`, value: path.offline.rss, unit: 'MB' },
@@ -88,18 +86,91 @@ export function rateRows(
 }
 
 /** A backlog from disk to the broker. */
-export function backlogRows(backlog: BacklogFigures, publisher: LimitFigures, database: LimitFigures): Row[] {
+export function backlogRows(backlog: BacklogFigures, start: StartFigures, publisher: LimitFigures): Row[] {
+  const name = `backlog of ${backlog.readings.toLocaleString('en')} readings`;
   return [
     {
-      name: `backlog of ${backlog.readings.toLocaleString('en')} readings: drained at`,
+      name: `${name}: start to its first message${backlog.cold ? '' : ' (file in the page cache)'}`,
+      value: backlog.firstPublish,
+      unit: 'ms',
+      most: 2_000,
+      limit: { of: 'with none', value: start.firstPublish },
+    },
+    {
+      name: `${name}: memory after the start`,
+      value: backlog.rssWith,
+      unit: 'MB',
+      most: backlog.rssWithout * 1.1,
+      limit: { of: 'with none', value: backlog.rssWithout },
+    },
+    {
+      name: `${name}: drained at`,
       value: backlog.perSecond,
       unit: 'perSecond',
+      least: 250_000,
       limit: { of: 'bare publisher', value: publisher.perSecond },
     },
-    { name: 'backlog: highest memory while draining', value: backlog.rss, unit: 'MB' },
-    { name: 'backlog: events missing', value: backlog.missing, unit: 'count', most: 0, exact: true },
-    { name: 'backlog: duplicates', value: backlog.duplicates, unit: 'count' },
-    { name: 'SQLite alone: segments of the same size, written at', value: database.perSecond, unit: 'perSecond' },
+    { name: `${name}: highest memory while draining`, value: backlog.rss, unit: 'MB', most: 150e6 },
+    { name: `${name}: events missing`, value: backlog.missing, unit: 'count', most: 0, exact: true },
+    { name: `${name}: duplicates`, value: backlog.duplicates, unit: 'count' },
+  ];
+}
+
+/** What an outage writes; meters of 30 points, each read once a second, a commit a second. */
+export function outageRows({ byMeters, full }: OutageResults, database: LimitFigures & { written: number }): Row[] {
+  const rows = [...byMeters].flatMap(([meters, figures]): Row[] => {
+    const { committed, held, inUse, readings, seconds, written } = figures;
+    const name = `outage, ${meters} ${meters === 1 ? 'meter' : 'meters'} of 30 points`;
+    return [
+      { name: `${name}: on disk per reading`, value: inUse / held, unit: 'bytes', most: 12, exact: true },
+      {
+        name: `${name}: written per reading`,
+        value: written / readings,
+        unit: 'bytes',
+        ...(meters === MANY && { limit: { of: 'SQLite alone', value: database.written / readings } }),
+      },
+      {
+        name: `${name}: written per byte of segments`,
+        value: written / committed,
+        unit: 'times',
+        ...(meters === MANY && { most: 2, limit: { of: 'SQLite alone', value: database.written / committed } }),
+      },
+      { name: `${name}: written a day`, value: (written / seconds) * 86_400, unit: 'GB a day' },
+    ];
+  });
+  const name = `full outbox, ${MANY} meters`;
+  return [
+    ...rows,
+    { name: `${name}: slice of thinning, 99 of 100`, value: percentile(full.slices, 0.99), unit: 'ms' },
+    { name: `${name}: commit, 99 of 100`, value: percentile(full.commits, 0.99), unit: 'ms' },
+    {
+      name: `${name}: keeps up with`,
+      value: (full.readings * 1000) / full.spent,
+      unit: 'perSecond',
+      least: 50_000,
+    },
+    { name: `${name}: written per reading`, value: full.written / full.readings, unit: 'bytes' },
+    { name: `${name}: events dropped`, value: full.dropped, unit: 'count', most: 0, exact: true },
+  ];
+}
+
+/** A disk that stalls. */
+export function stallRows({ stalled, even }: StallFigures): Row[] {
+  const row = (of: 'p99' | 'most', name: string): Row => ({
+    name: `each fsync takes 500 ms: ${name}`,
+    value: stalled[of],
+    unit: 'ms',
+    ...(of === 'p99' && { most: even[of] + 10 }),
+    limit: { of: 'without', value: even[of] },
+  });
+  return [row('p99', '99 of 100 polls late by at most'), row('most', 'latest poll')];
+}
+
+/** On the disk. */
+export function footprintRows({ own, packages }: FootprintFigures): Row[] {
+  return [
+    { name: 'installed: Tidegate', value: own, unit: 'MB' },
+    { name: 'installed: the packages that it needs', value: packages, unit: 'MB' },
   ];
 }
 

@@ -15,9 +15,12 @@ export interface Pace {
   readonly warmupMessages: number;
   readonly window: number;
   readonly windows: number;
-  /** How long the cloud is away while a backlog grows. */
-  readonly outage: number;
   readonly starts: number;
+  /** Readings of the large backlog. */
+  readonly backlog: number;
+  /** Seconds of an outage, lived through as fast as it goes; and bytes of the file that is full when one begins. */
+  readonly outageSeconds: number;
+  readonly fullSize: number;
 }
 
 /** One look at everything: the gateway's use, the field's and the cloud's counts. */
@@ -54,11 +57,11 @@ export class Scene {
   }
 
   /** Starts a gateway; the peers count anew. */
-  async start(load: Load, folder = this.freshFolder()): Promise<Gateway> {
+  async start(load: Load, folder = this.freshFolder(), under: readonly string[] = []): Promise<Gateway> {
     await this.field.ask('reset');
     await this.cloud.ask('reset');
     const { fieldPort, cloudPort } = this;
-    const gateway = new Gateway(load, { folder, fieldPort, cloudPort });
+    const gateway = new Gateway(load, { folder, fieldPort, cloudPort }, under);
     this.running.add(gateway);
     return gateway;
   }

@@ -45,6 +45,11 @@ export function median(measurements: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
+/** So many of all measurements (0.99: 99 of 100) are at most this; NaN when there is none. */
+export function percentile(measurements: readonly number[], share: number): number {
+  return [...measurements].sort((a, b) => a - b)[Math.floor(measurements.length * share)] ?? Number.NaN;
+}
+
 function cpuIn(file: string): number {
   // The name of the command may hold spaces: fields are counted from behind its bracket. utime and stime are 14 and 15 (proc(5)).
   const stat = readFileSync(file, 'utf8');

@@ -18,11 +18,14 @@ export interface CloudCounts {
   /** Wall-clock time of the first and the last telemetry message, milliseconds. */
   readonly first: number;
   readonly last: number;
+  /** The same of the first that was late. */
+  readonly firstLate: number;
 }
 
 interface Message {
   id: string;
   values?: Record<string, unknown>;
+  late?: boolean;
   gap?: { count: number };
 }
 
@@ -35,7 +38,7 @@ interface Seen {
 
 const seen = new Map<string, Seen>();
 const sockets = new Set<Socket>();
-let counts = { messages: 0, bytes: 0, readings: 0, duplicates: 0, gaps: 0, first: 0, last: 0 };
+let counts = { messages: 0, bytes: 0, readings: 0, duplicates: 0, gaps: 0, first: 0, last: 0, firstLate: 0 };
 let port = 0;
 let server: Server | undefined;
 
@@ -75,6 +78,7 @@ function take(payload: Buffer | string): void {
   counts.bytes += payload.length;
   counts.first ||= Date.now();
   counts.last = Date.now();
+  if (message.late) counts.firstLate ||= Date.now();
   if (!isNew(message.id)) counts.duplicates++;
   else if (message.values) for (const _ in message.values) counts.readings++;
   counts.gaps += message.gap?.count ?? 0;
@@ -110,6 +114,6 @@ answer({
   },
   reset: () => {
     seen.clear();
-    counts = { messages: 0, bytes: 0, readings: 0, duplicates: 0, gaps: 0, first: 0, last: 0 };
+    counts = { messages: 0, bytes: 0, readings: 0, duplicates: 0, gaps: 0, first: 0, last: 0, firstLate: 0 };
   },
 });

@@ -4,6 +4,7 @@
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { answer } from '../peer.js';
+import { percentile } from '../usage.js';
 
 /** What the field was asked. `first` is the wall-clock time of the first request, milliseconds. */
 export interface FieldCounts {
@@ -17,6 +18,8 @@ const MBAP = 7;
 
 let [requests, values, first] = [0, 0, 0];
 let random = 0x2545f491;
+/** When each unit of each connection was asked, while somebody watches. */
+let asked: Map<string, number[]> | undefined;
 
 const server = createServer({ noDelay: true }, (socket) => {
   const units = new Map<number, Uint16Array>();
@@ -38,10 +41,30 @@ function serve(socket: Socket, data: Buffer, units: Map<number, Uint16Array>): B
       memory = Uint16Array.from({ length: REGISTERS }, (_, i) => 1_000 + unit * 211 + i * 97);
       units.set(unit, memory);
     }
+    note(`${socket.remotePort} ${unit}`);
     socket.write(reply(data.subarray(at, at + 12), memory));
     at += 6 + data.readUInt16BE(at + 4);
   }
   return at < data.length ? data.subarray(at) : undefined;
+}
+
+function note(unit: string): void {
+  if (!asked) return;
+  const times = asked.get(unit);
+  if (times) times.push(performance.now());
+  else asked.set(unit, [performance.now()]);
+}
+
+/** How late requests came, each unit's earliest taken as on time: 99 of 100 at most so, and the latest. */
+function lateness(every: number): { p99: number; most: number } {
+  const all = [...(asked?.values() ?? [])].flatMap((times) => {
+    const [first = 0] = times;
+    const off = times.map((at) => at - first - Math.round((at - first) / every) * every);
+    const least = Math.min(...off);
+    return off.map((ms) => ms - least);
+  });
+  asked = undefined;
+  return { p99: percentile(all, 0.99), most: percentile(all, 1 - 1e-9) };
 }
 
 /** Modbus Application Protocol V1.1b3 §6.1 to §6.4; any other function is refused (exception 01). */
@@ -87,6 +110,10 @@ answer({
       server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
     }),
   counts: (): FieldCounts => ({ requests, values, first }),
+  watch: () => {
+    asked = new Map();
+  },
+  lateness,
   reset: () => {
     [requests, values, first] = [0, 0, 0];
   },
