@@ -43,6 +43,8 @@ export type Order =
   | { readonly what: 'status'; readonly node: string; readonly status: string }
   | { readonly what: 'read'; readonly node: string }
   | { readonly what: 'count' }
+  /** From now on lets in only these certificates (SHA-256), or all. */
+  | { readonly what: 'accept'; readonly fingerprints?: readonly string[] }
   /** Forgets all sessions, as after their timeout. */
   | { readonly what: 'expire' }
   | { readonly what: 'churn'; readonly items: number; readonly every: number }

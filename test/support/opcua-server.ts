@@ -10,6 +10,7 @@ import { fillPress, type Variables } from './opcua-press.js';
 const { StatusCodes, Variant } = await loadLibrary();
 const plant = JSON.parse(process.argv[2] ?? '{}') as Plant;
 const certificate = new X509Certificate(plant.identity.certificate);
+let accepted = plant.accepts;
 const server = await prepareServer({
   host: '127.0.0.1',
   port: plant.port ?? 0,
@@ -19,9 +20,9 @@ const server = await prepareServer({
     key: createPrivateKey(plant.identity.key),
     uri: plant.applicationUri ?? namesOf(certificate).uri ?? '',
   },
-  accepts: (shown) => plant.accepts?.includes(new X509Certificate(shown).fingerprint256) ?? true,
+  accepts: (shown) => accepted?.includes(new X509Certificate(shown).fingerprint256) ?? true,
   options: {
-    allowAnonymous: plant.users === undefined,
+    allowAnonymous: true,
     ...(plant.policies && { securityPolicies: plant.policies as never }),
     ...(plant.modes && { securityModes: plant.modes as never }),
     ...(plant.users && {
@@ -58,6 +59,9 @@ async function obey(order: Order): Promise<unknown> {
       return variables.get(order.node)?.readValue().value.value;
     case 'count':
       return { sessions: server.currentSessionCount, subscriptions: server.currentSubscriptionCount };
+    case 'accept':
+      accepted = order.fingerprints;
+      return undefined;
     case 'expire':
       return expireSessions(server);
     case 'churn': {
