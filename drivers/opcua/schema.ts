@@ -1,6 +1,6 @@
 /** What people write for OPC UA: connections, devices, points, examples. Every default is here. */
 import { z } from 'zod';
-import { wait } from '../../src/units.js';
+import { pause, wait } from '../../src/units.js';
 import { parseBrowsePath, parseNodeId } from './address.js';
 import { BUILT_IN } from './built-in.js';
 
@@ -119,7 +119,9 @@ export const addressSchema = z
       .enum(['subscribe', 'poll'])
       .default('subscribe')
       .describe('Whether the server tells of changes, or is asked every time.'),
-    sampling: wait.optional().describe('How often the server looks at the value; `every` when left out.'),
+    sampling: pause
+      .optional()
+      .describe('How often the server looks at the value, 0ms for as often as it can; `every` when left out.'),
     queue: z.int().min(1).max(10_000).default(1).describe('Most values that the server keeps between two publishings.'),
     server_deadband: z
       .union(

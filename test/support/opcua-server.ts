@@ -28,7 +28,7 @@ const server = await prepareServer({
     ...(plant.users && {
       userManager: { isValidUser: (user: string, password: string) => plant.users?.[user] === password },
     }),
-    serverCapabilities: { maxSessions: 20, operationLimits: plant.limits ?? {} },
+    serverCapabilities: { maxSessions: 20, minSupportedSampleRate: 0, operationLimits: plant.limits ?? {} },
   },
 });
 const variables: Variables = await fillPress(server, plant);

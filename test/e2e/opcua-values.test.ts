@@ -1,0 +1,347 @@
+/** Values over OPC UA: subscriptions, limits of servers, writes, browsing, and the way back after each kind of end. */
+import pino from 'pino';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { opcua } from '../../drivers/opcua/index.js';
+import type { OpcuaConnection } from '../../drivers/opcua/schema.js';
+import type { BrowsedNode, Driver, Session } from '../../src/driver.js';
+import { isKind } from '../../src/errors.js';
+import { type Batch, Structure } from '../../src/model.js';
+import { type Poller, startPoller } from '../../src/polling/poller.js';
+import { driverContext } from '../support/driver-context.js';
+import { makePem, trustingFolder } from '../support/opcua-identity.js';
+import { Told } from '../support/opcua-listener.js';
+import { type Peer, type PemIdentity, PRESS, startPeer } from '../support/opcua-peer.js';
+import { deviceOf, nodeOf, pointOf } from '../support/opcua-points.js';
+
+const signal = new AbortController().signal;
+const MANY = 40;
+
+let identity: PemIdentity;
+let peer: Peer;
+let folder: Awaited<ReturnType<typeof trustingFolder>>;
+const open: Session[] = [];
+
+beforeAll(async () => {
+  identity = await makePem();
+  folder = await trustingFolder(identity);
+  peer = await startPeer({ identity, many: MANY });
+}, 60_000);
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((session) => session.close()));
+});
+afterAll(async () => {
+  await peer.kill();
+  folder.done();
+});
+
+async function connect(keys: object = {}, endpoint = peer.endpoint): Promise<Session> {
+  const written = { endpoint, publishing: '20ms', keep_alive: '200ms', ...keys };
+  const connection = opcua.connection.parse(written) as OpcuaConnection;
+  const session = (await opcua.open(connection, driverContext(folder.data))) as Session;
+  open.push(session);
+  return session;
+}
+
+test('every kind of value, as its point asks for it', async () => {
+  const points = [
+    pointOf('float32', 'Speed'),
+    pointOf('uint32', 'Pieces'),
+    pointOf('uint64', 'Total'),
+    pointOf('int64', 'Balance'),
+    pointOf('float64', 'Small'),
+    pointOf('string', 'Started'),
+    pointOf('int64', 'Started'),
+    pointOf('string', 'Blob'),
+    pointOf('string', 'Title'),
+    pointOf('json', 'Levels'),
+    pointOf('float64', 'Levels', { range: '1' }),
+    pointOf('int16', 'Temp'),
+    pointOf('int16', 'Pieces'),
+    pointOf('float64', 'Levels'),
+    pointOf('float64', 'Nowhere'),
+    pointOf('float64', 'Temp', { path: `/Objects/nsu=${PRESS};Press/nsu=${PRESS};Temp` }),
+    pointOf('float64', 'Temp', { path: `/Objects/nsu=${PRESS};Press/Missing` }),
+    pointOf('float64', 'Temp', { path: '/Objects/nsu=urn:nobody;Press' }),
+  ];
+  const { values, flaws, answered } = await (await connect()).read(deviceOf(points), points, { signal });
+  expect(answered).toBe(true);
+  expect(values).toEqual([
+    230.15,
+    4_000_000_000,
+    0x7fff_ffff_ffff_ffffn,
+    -2n,
+    7,
+    '2026-01-02T03:04:05.000Z',
+    1_767_323_045_000n,
+    'aGVsbG8=',
+    'Presse',
+    new Structure('[1.5,2.5,3.5]'),
+    2.5,
+    null,
+    null,
+    null,
+    null,
+    21.5,
+    null,
+    null,
+  ]);
+  const told = [...(flaws ?? [])].sort(([a], [b]) => a - b).map(([index, { reason }]) => [index, reason]);
+  expect(told).toEqual([
+    [11, 'is Double, not int16'],
+    [12, '4000000000 is beyond int16'],
+    [13, 'is an array of 3, not one float64: write type: json, or a range'],
+    [14, 'node id unknown (BadNodeIdUnknown)'],
+    [16, 'no such path: no match (BadNoMatch)'],
+    [17, 'the server has no namespace urn:nobody'],
+  ]);
+});
+
+test('a structure of the standard, by its fields', async () => {
+  const point = { ...pointOf('json', 'Temp'), address: { ...pointOf('json', 'Temp').address, node: 'i=2256' } };
+  const { values } = await (await connect()).read(deviceOf([point]), [point], { signal });
+  const status = (values[0] as Structure).toJSON() as Record<string, unknown>;
+  expect(status.state).toBe(0);
+  expect(status.startTime).toMatch(/^\d{4}-\d\d-\d\dT/);
+  expect(status.buildInfo).toMatchObject({ productUri: expect.any(String) });
+});
+
+test('relative paths begin at the root of their device', async () => {
+  const session = await connect();
+  const points = [pointOf('float64', 'Temp', { path: `nsu=${PRESS};Temp` })];
+  for (const root of [nodeOf('Press'), `/Objects/nsu=${PRESS};Press`])
+    expect((await session.read(deviceOf(points, 'press', { root }), points, { signal })).values).toEqual([21.5]);
+  const { flaws } = await session.read(deviceOf(points, 'bare'), points, { signal });
+  expect(flaws?.get(0)?.reason).toMatch(/has no root/);
+});
+
+describe('a subscription', () => {
+  test('begins with all values, then tells changes with the time and quality of their source', async () => {
+    await peer.tell({ what: 'set', node: 'Spoilt', value: 5 });
+    const session = await connect();
+    const points = [
+      pointOf('float64', 'Temp'),
+      pointOf('float64', 'Spoilt'),
+      pointOf('float64', 'Nowhere'),
+      pointOf('string', 'Name', { mode: 'poll' }),
+    ];
+    const told = new Told();
+    const subscription = await session.subscribe?.(deviceOf(points), points, told);
+    expect(subscription?.polled.map(({ id }) => id)).toEqual(['Nowhere', 'Name']);
+    await told.until(() => told.latest.size === 2);
+    expect([...told.latest]).toEqual([
+      [0, 21.5],
+      [1, 5],
+    ]);
+
+    const at = Date.UTC(2026, 0, 1, 12);
+    await peer.tell({ what: 'set', node: 'Spoilt', value: 6, at });
+    await told.until(() => told.latest.get(1) === 6);
+    expect(told.pushes.at(-1)).toEqual({ indexes: [1], values: [6], at });
+
+    await peer.tell({ what: 'status', node: 'Spoilt', status: 'UncertainLastUsableValue' });
+    await told.until(() => told.pushes.at(-1)?.flaws !== undefined);
+    expect(told.pushes.at(-1)).toMatchObject({ indexes: [1], values: [6] });
+    const uncertain = { quality: 'uncertain', reason: 'last usable value (UncertainLastUsableValue)' };
+    expect(told.pushes.at(-1)?.flaws?.get(0)).toEqual(uncertain);
+
+    await peer.tell({ what: 'status', node: 'Spoilt', status: 'BadSensorFailure' });
+    await told.until(() => told.latest.get(1) === null);
+    const bad = { quality: 'bad', reason: 'sensor failure (BadSensorFailure)' };
+    expect(told.pushes.at(-1)?.flaws?.get(0)).toEqual(bad);
+
+    await subscription?.close();
+    await subscription?.close();
+    expect(told.error).toBeUndefined();
+  });
+
+  test('a queue keeps what came between two publishings, in order', async () => {
+    const session = await connect({ publishing: '300ms' });
+    const points = [pointOf('float64', 'Spoilt', { sampling: '0ms', queue: 50 } as never)];
+    await peer.tell({ what: 'set', node: 'Spoilt', value: 0 });
+    const told = new Told();
+    await session.subscribe?.(deviceOf(points), points, told);
+    await told.until(() => told.latest.has(0));
+    for (let value = 1; value <= 20; value++)
+      await peer.tell({ what: 'set', node: 'Spoilt', value, at: Date.UTC(2026, 0, 1) + value });
+    await told.until(() => told.latest.get(0) === 20);
+    const values = told.pushes.flatMap((push) => push.values);
+    expect(values.slice(values.indexOf(1))).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+  });
+
+  test('a deadband is the server’s where it has one, and left out where not', async () => {
+    const session = await connect();
+    const points = [
+      pointOf('float64', 'Flow', { server_deadband: '10%' }),
+      pointOf('string', 'Name', { server_deadband: 5 }),
+    ];
+    const told = new Told();
+    const subscription = await session.subscribe?.(deviceOf(points), points, told);
+    expect(subscription?.polled).toEqual([]);
+    await told.until(() => told.latest.size === 2);
+    // A tenth of 0 … 200 is 20: the step of 10 stays untold.
+    await peer.tell({ what: 'set', node: 'Flow', value: 110 });
+    await peer.tell({ what: 'set', node: 'Flow', value: 140 });
+    await told.until(() => told.latest.get(0) === 140);
+    expect(told.pushes.flatMap((push) => push.values)).not.toContain(110);
+  });
+});
+
+describe('servers that allow little', () => {
+  const points = Array.from({ length: MANY }, (_, index) => pointOf('float64', `Many.${index}`));
+  const paths = points.slice(0, 9).map((point, index) => ({
+    ...point,
+    address: { ...point.address, node: undefined, path: `/Objects/nsu=${PRESS};Press/nsu=${PRESS};Many.${index}` },
+  }));
+
+  test('few nodes in one call, other numbers of namespaces, no subscriptions', async () => {
+    const limits = { maxNodesPerRead: 7, maxNodesPerTranslateBrowsePathsToNodeIds: 2, maxMonitoredItemsPerCall: 3 };
+    const little = await startPeer({
+      identity,
+      many: MANY,
+      limits,
+      before: ['urn:first', 'urn:second'],
+      noSubscriptions: true,
+    });
+    try {
+      const session = await connect({}, little.endpoint);
+      const all = [...points, ...paths];
+      const { values, flaws } = await session.read(deviceOf(all), all, { signal });
+      expect(flaws).toBeUndefined();
+      expect(values).toEqual([...points.keys(), ...paths.keys()]);
+      const told = new Told();
+      const subscription = await session.subscribe?.(deviceOf(points), points, told);
+      expect(subscription?.polled).toEqual(points);
+    } finally {
+      await little.kill();
+    }
+  }, 60_000);
+
+  test('few monitored items in one call', async () => {
+    const little = await startPeer({ identity, many: MANY, limits: { maxMonitoredItemsPerCall: 3 } });
+    try {
+      const session = await connect({}, little.endpoint);
+      const told = new Told();
+      const subscription = await session.subscribe?.(deviceOf(points), points, told);
+      expect(subscription?.polled).toEqual([]);
+      await told.until(() => told.latest.size === MANY);
+      expect(points.map((_, index) => told.latest.get(index))).toEqual([...points.keys()]);
+    } finally {
+      await little.kill();
+    }
+  }, 60_000);
+});
+
+describe('writing', () => {
+  const writes: [node: string, type: Parameters<typeof pointOf>[0], raw: never, held: unknown][] = [
+    ['Setpoint', 'int16', -7 as never, -7],
+    ['Small', 'int16', 255 as never, 255],
+    ['Balance', 'int64', -5n as never, [0xffff_ffff, 0xffff_fffb]],
+    ['Gain', 'float32', 2.5 as never, 2.5],
+    ['Running', 'bool', false as never, false],
+    ['Name', 'string', 'Pressé' as never, 'Pressé'],
+    ['Levels', 'json', new Structure('[4,5]') as never, { 0: 4, 1: 5 }],
+  ];
+  test.each(writes)('%s as the server’s type', async (node, type, raw, held) => {
+    const session = await connect();
+    const point = pointOf(type, node, { access: 'read-write' });
+    await session.write?.(deviceOf([point]), point, raw, signal);
+    expect(await peer.tell({ what: 'read', node })).toEqual(held);
+  });
+
+  const refusals: [node: string, raw: never, why: RegExp][] = [
+    ['Setpoint', 40_000 as never, /40000 does not fit Int16/],
+    ['Small', -1 as never, /-1 does not fit Byte/],
+    ['Setpoint', 1.5 as never, /1\.5 does not fit Int16/],
+    ['Running', 'yes' as never, /does not fit Boolean/],
+    ['Locked', 2 as never, /not writable \(BadNotWritable\)|user access denied/],
+    ['Nowhere', 2 as never, /node id unknown/],
+  ];
+  test.each(refusals)('%s refuses %s', async (node, raw, why) => {
+    const session = await connect();
+    const point = pointOf('float64', node, { access: 'read-write' });
+    const error = await session.write?.(deviceOf([point]), point, raw, signal).catch((thrown: unknown) => thrown);
+    expect(isKind(error, 'reject')).toBe(true);
+    expect(String(error)).toMatch(why);
+  });
+});
+
+test('browsing gives what a profile needs', async () => {
+  const session = await connect();
+  const list = async (path: string): Promise<BrowsedNode[]> => {
+    const nodes: BrowsedNode[] = [];
+    for await (const node of session.browse?.(path, signal) ?? []) nodes.push(node);
+    return nodes;
+  };
+  const press = (await list('')).find(({ name }) => name === 'Press');
+  expect(press).toMatchObject({ kind: 'folder', path: `/Objects/nsu=${PRESS};Press`, id: nodeOf('Press') });
+  const inside = await list(press?.path ?? '');
+  const setpoint = inside.find(({ name }) => name === 'Setpoint');
+  expect(setpoint?.point).toEqual({ node: nodeOf('Setpoint'), type: 'int16', access: 'read-write' });
+  expect(inside.find(({ name }) => name === 'Temp')).toMatchObject({
+    value: 21.5,
+    point: { node: nodeOf('Temp'), type: 'float64' },
+  });
+  expect(inside).toEqual(
+    await list(nodeOf('Press')).then((nodes) => nodes.map((node, index) => ({ ...node, path: inside[index]?.path }))),
+  );
+  await expect(list('/Objects/Nobody')).rejects.toThrow(/no match/);
+});
+
+describe('the way back', () => {
+  /** The runtime's own loop over the driver. */
+  function run(target: Peer): { poller: Poller; batches: Batch[]; next(): Promise<void> } {
+    const batches: Batch[] = [];
+    const written = { endpoint: target.endpoint, publishing: '20ms', keep_alive: '200ms', timeout: '1s' };
+    const points = [pointOf('float64', 'Temp'), pointOf('float64', 'Spoilt', { mode: 'poll', every: 50 })];
+    const poller = startPoller({
+      ...driverContext(folder.data),
+      driver: opcua as Driver,
+      settings: opcua.connection.parse(written),
+      devices: [deviceOf(points)],
+      log: pino({ level: 'silent' }),
+      onBatch: (batch) => batches.push(batch),
+    });
+    const next = async (): Promise<void> => {
+      const before = batches.length;
+      await vi.waitUntil(() => batches.slice(before).some(({ values }) => values.includes(21.5)), { timeout: 20_000 });
+    };
+    return { poller, batches, next };
+  }
+
+  test('after a session that expired, and after a restart: one session, one subscription', async () => {
+    let target = await startPeer({ identity });
+    const { poller, next } = run(target);
+    try {
+      await next();
+      const expired = next();
+      await target.tell({ what: 'expire' });
+      await expired;
+      expect(await target.tell({ what: 'count' })).toEqual({ sessions: 1, subscriptions: 1 });
+      const back = next();
+      await target.kill();
+      target = await startPeer({ identity, port: target.port });
+      await back;
+      expect(await target.tell({ what: 'count' })).toEqual({ sessions: 1, subscriptions: 1 });
+      expect(poller.state('press').state).toBe('online');
+    } finally {
+      await poller.stop();
+      await target.kill();
+    }
+  }, 60_000);
+
+  test('a server that comes back with another certificate waits for trust again', async () => {
+    let target = await startPeer({ identity });
+    const { poller, next } = run(target);
+    try {
+      await next();
+      await target.kill();
+      const renewed = await makePem({ name: 'Press 7, renewed' });
+      target = await startPeer({ identity: renewed, port: target.port });
+      await vi.waitUntil(() => poller.state('press').reason?.startsWith('waiting for trust'), { timeout: 20_000 });
+      expect(poller.state('press').state).toBe('offline');
+    } finally {
+      await poller.stop();
+      await target.kill();
+    }
+  }, 60_000);
+});
