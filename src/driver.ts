@@ -164,6 +164,8 @@ export interface BrowsedNode {
   readonly kind: 'folder' | 'value';
   /** For a value: the keys of a point in a profile that reads it (`type`, the driver's address, `unit`, `access`, …). */
   readonly point?: Readonly<Record<string, unknown>>;
+  /** For a value: what an example of a profile writes for it, by the example's keys; `value` is what that gives. */
+  readonly example?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** For a value: what it shows now. */
   readonly value?: Value;
 }

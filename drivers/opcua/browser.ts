@@ -151,10 +151,17 @@ function nodeOf(
   const variant = described.value?.value as unknown as Variant | undefined;
   const type = variant && variant.arrayType === 0 ? (TYPES[builtInName(variant.dataType)] ?? 'json') : 'json';
   const point = { node: id, type, ...(described.writable && { access: 'read-write' }) };
-  return { path, id, name: title, kind: 'value', point, value: shownValue(type, variant) };
+  const value = shownValue(type, variant);
+  return { path, id, name: title, kind: 'value', point, value, ...exampleOf(id, variant, value) };
 }
 
 function shownValue(type: PointType, variant: Variant | undefined): Value {
   const value = variant ? decode(type, variant) : null;
   return value instanceof Unfit ? null : value;
+}
+
+/** What a profile's example writes for a value that is one number, text or truth. */
+function exampleOf(id: string, variant: Variant | undefined, value: Value): Pick<BrowsedNode, 'example'> {
+  if (!variant || value === null || typeof value === 'object' || typeof value === 'bigint') return {};
+  return { example: { nodes: { [id]: { [builtInName(variant.dataType)]: value } } } };
 }

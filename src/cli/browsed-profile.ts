@@ -6,6 +6,9 @@ import type { BrowsedNode } from '../driver.js';
 import { messageOf, TidegateError } from '../errors.js';
 import { profileName } from '../profiles/schema.js';
 
+/** How many values the example shows. */
+const SHOWN = 5;
+
 /** A profile that is to be written. */
 export interface NewProfile {
   readonly name: string;
@@ -36,9 +39,10 @@ export function saveProfile(
   nodes: readonly BrowsedNode[],
   from: string,
 ): string {
-  const points = new Map<string, object>();
-  for (const { name: title, path, point } of nodes) if (point) points.set(freeId(title, path, points), point);
-  const count = points.size;
+  const found = new Map<string, BrowsedNode>();
+  for (const node of nodes) if (node.point) found.set(freeId(node.name, node.path, found), node);
+  const points = [...found].map(([id, { point }]) => [id, point]);
+  const count = points.length;
   if (count === 0)
     throw new TidegateError('USAGE', 'nothing was found that can be read', {
       hint: 'Choose another place, or another --match.',
@@ -50,6 +54,7 @@ export function saveProfile(
     driver,
     defaults: { every: '1s' },
     points: Object.fromEntries(points),
+    ...exampleOf(found),
   };
   try {
     mkdirSync(dirname(file), { recursive: true });
@@ -57,7 +62,18 @@ export function saveProfile(
   } catch (cause) {
     throw new TidegateError('CONFIG_FILE', `cannot write ${file}: ${messageOf(cause)}`, { cause });
   }
-  return `${count} point${count === 1 ? '' : 's'} written to ${file}\nGive it a title, units and an example, remove what is not needed, then: tidegate check ${file}\n`;
+  return `${count} point${count === 1 ? '' : 's'} written to ${file}\nGive it a title and units, remove what is not needed, then: tidegate check ${file}\n`;
+}
+
+/** An example of what was seen, for the first few values. */
+function exampleOf(found: ReadonlyMap<string, BrowsedNode>): { examples?: object[] } {
+  const shown = [...found].filter(([, { example }]) => example !== undefined).slice(0, SHOWN);
+  if (shown.length === 0) return {};
+  const wire: Record<string, Record<string, unknown>> = {};
+  for (const [, { example = {} }] of shown)
+    for (const [key, held] of Object.entries(example)) wire[key] = { ...wire[key], ...held };
+  const gives = Object.fromEntries(shown.map(([id, { value }]) => [id, value]));
+  return { examples: [{ note: 'as browsed', ...wire, gives }] };
 }
 
 /** An id in snake_case; with more of the path before it where the name alone is taken. */
