@@ -58,6 +58,11 @@ export const CODES = {
     'What is to be read from a wire takes most of its time, or more than there is.',
     'Poll less often (`every`), raise the speed, or put some devices on another wire.',
   ),
+  CONFIG_PLUGIN: code(
+    'fix',
+    'A plugin cannot be loaded, or is not a driver.',
+    'Check its path and that it is built; drivers/README.md says what a driver has.',
+  ),
   PROFILE_EXAMPLE: code(
     'fix',
     'An example of a profile does not give what it says.',
@@ -187,9 +192,9 @@ export class ProblemList extends AggregateError {
   }
 }
 
-/** True for an error of ours of the given kind. */
-export function isKind(error: unknown, kind: ErrorKind): error is TidegateError {
-  return error instanceof TidegateError && error.kind === kind;
+/** True for an error of the given kind: ours, or one of a plugin, which says its `kind` without being of our class. */
+export function isKind(error: unknown, kind: ErrorKind): boolean {
+  return error instanceof Error && 'kind' in error && error.kind === kind;
 }
 
 /** The words of anything thrown. */

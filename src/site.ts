@@ -9,6 +9,7 @@ import { buildDevices, buildWires, type Wires } from './devices/register.js';
 import type { Driver } from './driver.js';
 import { ProblemList, type SourcePlace, type TidegateError } from './errors.js';
 import type { Device } from './model.js';
+import { withPlugins } from './plugins.js';
 import { plannedShare } from './polling/load.js';
 import { listProfiles, shippedProfiles } from './profiles/find.js';
 import { lintProfile } from './profiles/lint.js';
@@ -56,7 +57,7 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const read = readConfig(file);
   const { config, source, secrets } = read;
   const problems = read.problems.filter(({ code }) => code !== 'CONFIG_SECRET' || options.secrets !== false);
-  const available = options.drivers ?? builtIn;
+  const available = await withPlugins(read, file, options.drivers ?? builtIn, problems);
   const folders = profileFolders(config, file);
 
   const profiles = await loadProfiles(read, folders, available, options.thorough ?? false, problems);

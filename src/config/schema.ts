@@ -162,6 +162,12 @@ export const gatewaySchema = z.strictObject({
     .min(1)
     .default('rules')
     .describe('Folder of rules; relative to this file. Without rule files everything goes to every upstream.'),
+  plugins: z
+    .array(z.string().min(1))
+    .default([])
+    .describe(
+      'Drivers that do not come with Tidegate: paths from this file (./drivers/acme.js), or installed packages. They run with all rights of the gateway.',
+    ),
   watch: z
     .boolean()
     .default(false)

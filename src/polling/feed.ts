@@ -1,6 +1,6 @@
 /** What one device tells by itself: subscribes whenever its wire is open, again after a pause when that fails, and passes on what is pushed. */
 import type { Listener, Session, Subscription } from '../driver.js';
-import { isKind, messageOf, TidegateError } from '../errors.js';
+import { isKind, messageOf } from '../errors.js';
 import type { RunTurn } from '../field/turn.js';
 import type { Device, Point, Push } from '../model.js';
 import type { DueSet } from './due-set.js';
@@ -133,7 +133,7 @@ export class Feed {
   #fail(what: string, error: unknown, run: RunTurn): void {
     this.leave();
     this.#postpone(true);
-    this.#events.silent(`${what}: ${messageOf(error)}`, error instanceof TidegateError ? undefined : error);
+    this.#events.silent(`${what}: ${messageOf(error)}`, error instanceof Error && 'kind' in error ? undefined : error);
     this.open(run);
   }
 

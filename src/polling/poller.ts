@@ -4,6 +4,7 @@ import type { Driver, Session } from '../driver.js';
 import { isKind, messageOf, TidegateError } from '../errors.js';
 import type { RunTurn } from '../field/turn.js';
 import type { Batch, Device, Samples } from '../model.js';
+import { disowned, owned } from '../ops/owner.js';
 import { type Repeated, repeated } from '../ops/repeated.js';
 import type { Tally } from './breaker.js';
 import { Backoff, closeSession, openSession, pause } from './link.js';
@@ -116,11 +117,16 @@ class Line implements Poller {
   };
 
   readonly run: RunTurn = async (work, signal) => {
-    if (!this.#round) throw new TidegateError('LINK_DOWN', this.#down);
-    return this.#round.run(work, signal);
+    const round = this.#round;
+    if (!round) throw new TidegateError('LINK_DOWN', this.#down);
+    return this.#own(() => round.run(work, signal));
   };
 
   use(devices: readonly Device[]): void {
+    this.#own(() => this.#use(devices));
+  }
+
+  #use(devices: readonly Device[]): void {
     const before = this.#stations.splice(0);
     for (const station of before) if (!devices.includes(station.device)) station.leave();
     const now = performance.now();
@@ -141,6 +147,16 @@ class Line implements Poller {
     this.#stopping.abort();
     this.#leave(undefined);
     await this.#running;
+  }
+
+  /** Does work on the present session: an error in it that nobody catches, most likely the driver's, ends that session only. */
+  #own<T>(work: () => T): T {
+    const { attempts } = this.stats;
+    const crashed = (error: unknown): void => {
+      this.#trouble.failed(`the driver failed: ${messageOf(error)}`, { err: error });
+      if (attempts === this.stats.attempts) this.#break(error);
+    };
+    return owned(crashed, work);
   }
 
   #station(device: Device, phase: number): Station {
@@ -169,7 +185,7 @@ class Line implements Poller {
       let session: Session;
       this.stats.attempts++;
       try {
-        session = await openSession(driver, settings, context, signal);
+        session = await this.#own(() => openSession(driver, settings, context, signal));
       } catch (error) {
         if (signal.aborted) return;
         news = true;
@@ -184,7 +200,7 @@ class Line implements Poller {
       if (opened++ > 0) this.stats.reconnects++;
       this.#openedBefore = this.#openedAt;
       this.#openedAt = performance.now();
-      const broken = await this.#serve(session, news);
+      const broken = await this.#own(() => this.#serve(session, news));
       await closeSession(session);
       if (!broken) return;
       if (broken.blamed || performance.now() - this.#openedAt >= STABLE) backoff.reset();
@@ -258,7 +274,7 @@ class Line implements Poller {
   /** What others do with our news must not stop the loop. */
   #guard(tell: () => void): void {
     try {
-      tell();
+      disowned(tell);
     } catch (error) {
       this.#trouble.failed(`what was read could not be handed on: ${messageOf(error)}`, { err: error });
     }

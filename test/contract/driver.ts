@@ -1,8 +1,8 @@
 /** What every driver must do, over its own protocol on a real wire. Each driver's test calls this with a bench of its own. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Driver, Session } from '../../src/driver.js';
+import type { BrowsedNode, Driver, FoundDevice, Listener, Session } from '../../src/driver.js';
 import { isKind } from '../../src/errors.js';
-import type { Device, Point, Samples, Value } from '../../src/model.js';
+import type { Device, Flaw, Point, Push, Samples, Value } from '../../src/model.js';
 import { driverContext } from '../support/driver-context.js';
 
 /** The other side, and what is written in `gateway.yaml` to reach it. */
@@ -26,13 +26,22 @@ export interface DriverBench {
   silence(): void;
   /** Ends every connection from the other side; new ones are answered as before. */
   cut(): void;
+  /** For drivers that subscribe: changes a point of `device`; gives its index. `truth` says the new value. */
+  change?(): number;
+  /** For drivers that browse: what the values in the tree of names are called. */
+  readonly tree?: readonly string[];
+  /** For drivers that scan: settings of the devices at its first five places, in their order. */
+  readonly found?: readonly object[];
   close(): Promise<void>;
 }
+
+/** Optional parts of the contract; a part that is named is there, and is tested. */
+export type Part = 'subscribe' | 'browse' | 'scan';
 
 const signal = new AbortController().signal;
 
 /** Runs the contract. */
-export function driverContract(name: string, makeBench: () => Promise<DriverBench>): void {
+export function driverContract(name: string, makeBench: () => Promise<DriverBench>, parts: readonly Part[] = []): void {
   describe(`contract: ${name}`, () => {
     let bench: DriverBench;
     const sessions: Session[] = [];
@@ -176,5 +185,178 @@ export function driverContract(name: string, makeBench: () => Promise<DriverBenc
         expect((await session.read(bench.device, [point], { signal })).values).toEqual([raw]);
       }
     });
+
+    if (parts.includes('subscribe')) {
+      test('what is subscribed to is told by itself, all of it at first, then what changes', async () => {
+        const session = await open();
+        const heard = await listen(session);
+        await vi.waitUntil(() => heard.known.size === bench.device.points.length);
+        expect(heard.values()).toEqual(bench.truth());
+        const changed = bench.change?.() ?? -1;
+        await vi.waitUntil(() => heard.known.get(changed)?.value === bench.truth()[changed]);
+        expect(heard.values()).toEqual(bench.truth());
+        expect([heard.silences, heard.breaks]).toEqual([[], []]);
+      });
+
+      test('one unknown point is one bad point, also by subscription', async () => {
+        const session = await open();
+        const bad = bench.spoil();
+        const heard = await listen(session);
+        await vi.waitUntil(() => heard.known.size === bench.device.points.length);
+        expect(heard.values()).toEqual(bench.truth().map((value, index) => (index === bad ? null : value)));
+        expect([...heard.known].filter(([, { flaw }]) => flaw).map(([index]) => index)).toEqual([bad]);
+      });
+
+      test('after a lost link the listener is told once, with kind reconnect; the next session tells all again', async () => {
+        const heard = await listen(await open());
+        await vi.waitUntil(() => heard.known.size === bench.device.points.length);
+        bench.cut();
+        await vi.waitUntil(() => heard.breaks.length > 0);
+        expect(heard.breaks).toEqual([expect.toSatisfy((error) => isKind(error, 'reconnect'))]);
+        const again = await listen(await open());
+        await vi.waitUntil(() => again.known.size === bench.device.points.length);
+        expect(again.values()).toEqual(bench.truth());
+      });
+
+      test('nothing is told after close: of the subscription, of the session', async () => {
+        const session = await open();
+        const other = await open();
+        const heard = await listen(session);
+        await heard.close();
+        const closed = await listen(other);
+        await other.close();
+        const told = [heard.calls, closed.calls];
+        bench.change?.();
+        // What a session still had to say is said before it answers this.
+        for (let count = 0; count < 3; count += 1) await readAll(session);
+        expect([heard.calls, closed.calls]).toEqual(told);
+      });
+
+      test('when all falls silent, a subscription still settles', async () => {
+        const session = await open();
+        bench.silence();
+        const outcome = await listen(session).catch((error: unknown) => error);
+        if (outcome instanceof Error) expect(outcome.message).toMatch(/\S/);
+      });
+    }
+
+    if (parts.includes('browse')) {
+      const walk = async (session: Session, path = '', seen = new Set<string>()): Promise<BrowsedNode[]> => {
+        const nodes: BrowsedNode[] = [];
+        for await (const node of session.browse?.(path, signal) ?? []) {
+          const { id = node.path } = node;
+          if (seen.has(id)) continue;
+          seen.add(id);
+          nodes.push(node);
+          if (node.kind === 'folder') nodes.push(...(await walk(session, node.path, seen)));
+        }
+        return nodes;
+      };
+
+      test('the tree of names leads to every value, each by a path of its own, as a point that a profile may have', async () => {
+        const nodes = await walk(await open());
+        const values = nodes.filter(({ kind }) => kind === 'value');
+        expect(values.map(({ name }) => name)).toEqual(expect.arrayContaining([...(bench.tree ?? ['tree'])]));
+        expect(new Set(nodes.map(({ path }) => path)).size).toBe(nodes.length);
+        for (const { point = {} } of values) {
+          const known = Object.entries(point).filter(([key]) => !(key in bench.writable.point));
+          expect(bench.driver.address.safeParse(Object.fromEntries(known)).success).toBe(true);
+        }
+      });
+
+      test('browsing ends when nobody waits for it any more', async () => {
+        const session = await open();
+        bench.silence();
+        const leaving = new AbortController();
+        const next = session.browse?.('', leaving.signal)[Symbol.asyncIterator]().next();
+        leaving.abort();
+        const outcome = await next?.catch((error: unknown) => error);
+        expect(outcome instanceof Error || (outcome as IteratorResult<unknown>).done).toBe(true);
+      });
+    }
+
+    if (parts.includes('scan')) {
+      test('a scan finds the devices that are there, place by place', async () => {
+        const session = await open();
+        const [first, last] = bench.driver.places ?? [1, 0];
+        const found: FoundDevice[] = [];
+        for (let place = first; place <= Math.min(last, first + 4); place += 1) {
+          const device = await session.scan?.(place, signal);
+          if (device) found.push(device);
+        }
+        expect(found.map(({ settings }) => settings)).toEqual(bench.found);
+        for (const { settings } of found) expect(bench.driver.device.safeParse(settings).success).toBe(true);
+      });
+
+      test('a scan of a lost link is an error of kind reconnect', async () => {
+        const session = await open();
+        await readAll(session);
+        bench.cut();
+        const failure = await vi.waitUntil(() =>
+          Promise.resolve(session.scan?.(bench.driver.places?.[0] ?? 1, signal)).then(
+            () => undefined,
+            (error: unknown) => error,
+          ),
+        );
+        expect(isKind(failure, 'reconnect')).toBe(true);
+      });
+    }
+
+    /** Subscribes to all points of the device, reads those that are to be polled, and remembers what was told. */
+    async function listen(session: Session): Promise<Heard> {
+      const { points } = bench.device;
+      const heard = new Heard(points.length);
+      const subscription = await session.subscribe?.(bench.device, points, heard);
+      if (!subscription) throw new Error('the session cannot subscribe');
+      heard.close = () => subscription.close();
+      const { polled } = subscription;
+      if (polled.length > 0) {
+        const samples = await session.read(bench.device, polled, { signal });
+        heard.take({ ...samples, indexes: polled.map((point) => points.indexOf(point)) });
+      }
+      return heard;
+    }
   });
+}
+
+/** A listener that remembers. */
+class Heard implements Listener {
+  readonly known = new Map<number, { readonly value: Value; readonly flaw: Flaw | undefined }>();
+  readonly silences: string[] = [];
+  readonly breaks: unknown[] = [];
+  calls = 0;
+  close = async (): Promise<void> => {};
+  readonly #count: number;
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  values(): Value[] {
+    return Array.from({ length: this.#count }, (_, index) => this.known.get(index)?.value ?? null);
+  }
+
+  take({ indexes = Array.from({ length: this.#count }, (_, index) => index), values, flaws }: Push): void {
+    expect(values).toHaveLength(indexes.length);
+    expect(indexes).toEqual([...new Set(indexes)].sort((a, b) => a - b));
+    for (const [place, index] of indexes.entries()) {
+      expect([index, values[place] === null]).toEqual([index, flaws?.has(place) ?? false]);
+      this.known.set(index, { value: values[place] as Value, flaw: flaws?.get(place) });
+    }
+  }
+
+  push(push: Push): void {
+    this.calls += 1;
+    this.take(push);
+  }
+
+  silent(reason: string): void {
+    this.calls += 1;
+    this.silences.push(reason);
+  }
+
+  broke(error: unknown): void {
+    this.calls += 1;
+    this.breaks.push(error);
+  }
 }

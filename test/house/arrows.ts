@@ -15,9 +15,10 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   // Knows what a site is made of; what runs it is told by the gateway.
   reload: ['site', 'ops', ...VOCABULARY],
   // Rules are read with the rest, and what wires can carry is reckoned, so that one run finds every problem.
-  site: ['drivers', 'polling', 'routing', ...LOWER],
+  site: ['plugins', 'drivers', 'polling', 'routing', ...LOWER],
   // Turns on a wire: what can be asked of a device beside polling it.
   field: ['unscaling', 'devices', 'config', 'ops', ...VOCABULARY],
+  plugins: ['config', ...VOCABULARY],
   polling: LOWER,
   routing: LOWER,
   delivery: LOWER,
