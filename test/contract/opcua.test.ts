@@ -53,10 +53,16 @@ async function overRelay(): Promise<DriverBench> {
       spoilt = true;
       return POINTS.length;
     },
+    change: () => {
+      truth[5] = 1234;
+      void peer.tell({ what: 'set', node: 'Setpoint', value: 1234 });
+      return 5;
+    },
+    tree: POINTS.map(({ id }) => id),
     silence: relay.silence,
     cut: relay.cut,
     close: relay.close,
   };
 }
 
-driverContract('opcua', overRelay);
+driverContract('opcua', overRelay, ['subscribe', 'browse']);
