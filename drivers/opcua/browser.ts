@@ -59,7 +59,7 @@ const TYPES: Readonly<Record<string, PointType>> = {
  * @throws TidegateError USAGE when there is no such place, of kind `reconnect` when the session has ended
  */
 export async function* browse(wire: Wire, nodes: Nodes, path: string, signal: AbortSignal): AsyncIterable<BrowsedNode> {
-  const from = path === '' ? '/Objects' : path.replace(/(.)\/+$/, '$1');
+  const from = path === '' ? '/Objects' : path.replace(/([^&])\/+$/, '$1');
   const place = await nodes.named(from);
   if (typeof place === 'string')
     throw new TidegateError('USAGE', `${from}: ${place}`, { hint: '`tidegate browse` lists what there is.' });
@@ -69,7 +69,7 @@ export async function* browse(wire: Wire, nodes: Nodes, path: string, signal: Ab
     const values = await describe(wire, children);
     for (const [index, child] of children.entries()) {
       signal.throwIfAborted();
-      yield nodeOf(wire, nodes, from, child, values[index]);
+      yield nodeOf(wire, nodes, isNamedOnce(child, children) ? from : undefined, child, values[index]);
     }
   } catch (error) {
     throw error instanceof Fault ? new TidegateError('USAGE', `${from}: ${error.message}`) : error;
@@ -132,10 +132,16 @@ async function describe(wire: Wire, children: readonly ReferenceDescription[]): 
   });
 }
 
+/** False for siblings of one browse name, which servers have: a path would find only the first. */
+function isNamedOnce({ browseName }: ReferenceDescription, siblings: readonly ReferenceDescription[]): boolean {
+  const name = browseName.toString();
+  return siblings.filter((other) => other.browseName.toString() === name).length === 1;
+}
+
 function nodeOf(
   wire: Wire,
   nodes: Nodes,
-  from: string,
+  from: string | undefined,
   { nodeId, browseName, displayName }: ReferenceDescription,
   described: Described | undefined,
 ): BrowsedNode {
@@ -145,7 +151,7 @@ function nodeOf(
     namespaceIndex === 0 ? undefined : (wire.namespaces[namespaceIndex] ?? `${namespaceIndex}`),
   );
   const id = nodes.written(nodeId as NodeId);
-  const path = from.startsWith('/') ? `${from === '/' ? '' : from}/${step}` : id;
+  const path = from?.startsWith('/') ? `${from === '/' ? '' : from}/${step}` : id;
   const title = displayName.text ?? name ?? '';
   if (!described) return { path, id, name: title, kind: 'folder' };
   const variant = described.value?.value as unknown as Variant | undefined;
