@@ -18,19 +18,15 @@ export class Memory implements Lessons {
   readonly #cuts = new Set<string>();
   readonly #bad = new Map<string, KnownCell>();
   #cutsUntil = 0;
+  readonly #price: () => Price;
 
-  /** What plans are made for. */
-  #price: Price;
-  readonly #priceNow: () => Price;
-
-  /** `price` is asked before each read: when it has moved far, plans are made anew. */
+  /** `price` is asked before each read: when it gives another one, plans are made anew. */
   constructor(
     readonly unit: number,
     readonly limits: Limits,
     price: () => Price,
   ) {
-    this.#priceNow = price;
-    this.#price = price();
+    this.#price = price;
   }
 
   /** The plan of these points, kept by the identity of the array until something is learned. */
@@ -39,11 +35,10 @@ export class Memory implements Lessons {
       this.#cuts.clear();
       this.#forgetPlans();
     }
-    const price = this.#priceNow();
-    if (differs(price, this.#price)) this.#price = price;
+    const price = this.#price();
     let plan = this.#plans.get(points);
-    if (!plan || plan.price !== this.#price) {
-      plan = planReads(this.unit, points, this.limits, this, this.#price, plan?.first);
+    if (plan?.price !== price) {
+      plan = planReads(this.unit, points, this.limits, this, price, plan?.first);
       this.#plans.set(points, plan);
     }
     return plan;
@@ -96,10 +91,4 @@ export class Memory implements Lessons {
   #forgetPlans(): void {
     this.#plans = new WeakMap();
   }
-}
-
-/** A half more or less: enough to change a plan, and more than measuring wavers. */
-function differs(one: Price, other: Price): boolean {
-  const ratio = one.request / one.register / (other.request / other.register);
-  return ratio > 1.5 || ratio < 1 / 1.5;
 }

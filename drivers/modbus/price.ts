@@ -10,6 +10,8 @@ export interface Price {
 /** As few requests as can be, and among those as few registers. */
 export const FEWEST: Price = { request: 1_000, register: 0.001 };
 
+/** Milliseconds between two looks at what was measured. */
+const REVIEW = 30_000;
 /** Milliseconds until a device answers, beside the time of the bytes, as long as nobody has measured it. */
 const ANSWER_ON_LINE = 20;
 const ANSWER_ON_TCP = 5;
@@ -30,6 +32,29 @@ export function priceOf(connection: ModbusConnection, answer: number | undefined
       (answer ?? ANSWER_ON_LINE) + Math.max(silence, connection.pause) + byteTime * (isText ? ASCII_BYTES : RTU_BYTES),
     register: byteTime * (isText ? 4 : 2),
   };
+}
+
+/**
+ * The price on a wire as it is measured: the same object until it has moved far, and looked at only now and then, since every plan hangs
+ * on it. `answer` gives what `priceOf` takes.
+ */
+export function followPrice(connection: ModbusConnection, answer: () => number | undefined): () => Price {
+  let price = priceOf(connection, undefined);
+  let reviewAt = performance.now() + REVIEW;
+  return () => {
+    const now = performance.now();
+    if (now < reviewAt) return price;
+    reviewAt = now + REVIEW;
+    const next = priceOf(connection, answer());
+    if (differs(next, price)) price = next;
+    return price;
+  };
+}
+
+/** A half more or less: enough to change a plan, and more than measuring wavers. */
+function differs(one: Price, other: Price): boolean {
+  const ratio = one.request / one.register / (other.request / other.register);
+  return ratio > 1.5 || ratio < 1 / 1.5;
 }
 
 /** What one read of so many registers or bits costs. */

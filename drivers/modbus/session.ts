@@ -3,7 +3,7 @@ import type { Decoding, DriverContext, FoundDevice, ReadOptions, Session } from 
 import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { decodePlace } from './decode.js';
 import { Memory } from './memory.js';
-import { priceOf } from './price.js';
+import { followPrice, type Price } from './price.js';
 import { type ReadContext, readPoints } from './reader.js';
 import { findUnit } from './scan.js';
 import { limitsOf, type ModbusAddress, type ModbusConnection, type ModbusDevice } from './schema.js';
@@ -38,6 +38,7 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
   readonly #wire: Wire;
   readonly #connection: ModbusConnection;
   readonly #log: DriverContext['log'];
+  readonly #price: () => Price;
   readonly #known = new WeakMap<DeviceOnWire, ReadContext & { target: Target }>();
   /** Writes go one after the other, so that none comes between the read and the write of a bit. */
   #lastWrite: Promise<void> = Promise.resolve();
@@ -45,6 +46,7 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
   constructor(wire: Wire, connection: ModbusConnection, log: DriverContext['log']) {
     this.#wire = wire;
     this.#connection = connection;
+    this.#price = followPrice(connection, () => wire.answerTime);
     this.#log = log;
     this.concurrency = connection.in_flight;
   }
@@ -79,9 +81,7 @@ class ModbusSession implements Session<ModbusDevice, ModbusAddress> {
     if (!context) {
       context = {
         wire: this.#wire,
-        memory: new Memory(device.settings.unit, limitsOf(this.#connection, device.settings), () =>
-          priceOf(this.#connection, this.#wire.answerTime),
-        ),
+        memory: new Memory(device.settings.unit, limitsOf(this.#connection, device.settings), this.#price),
         target: { unit: device.settings.unit, withoutMask: false },
         lanes: this.#connection.in_flight,
         onBad: (what) => this.#log.info({ device: device.id }, `${what}; the other points are read without it`),

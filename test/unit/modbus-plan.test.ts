@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { codecOf } from '../../drivers/modbus/codec.js';
 import { modbus } from '../../drivers/modbus/index.js';
 import { halve, type Lessons, makeRequest, type Plan, planReads } from '../../drivers/modbus/plan.js';
-import { costOf, type Price, priceOf } from '../../drivers/modbus/price.js';
+import { costOf, followPrice, type Price, priceOf } from '../../drivers/modbus/price.js';
 import { type Limits, type ModbusAddress, TABLES } from '../../drivers/modbus/schema.js';
 import { POINT_TYPES, type Point, type PointType } from '../../src/model.js';
 import { pointOf } from '../support/modbus-points.js';
@@ -109,6 +109,23 @@ describe('by cost', () => {
     expect([shapeAt(17, slow), shapeAt(18, slow)]).toEqual([1, 2]);
     const fast = priceOf(modbus.connection.parse({ tcp: 'plc' }), 1);
     expect([shapeAt(90, fast), shapeAt(110, fast)]).toEqual([1, 2]);
+  });
+
+  test('a price that wavers is followed seldom, and only when it has moved far', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    let answer = 5;
+    const price = followPrice(modbus.connection.parse({ tcp: 'plc' }), () => answer);
+    const first = price();
+    answer = 0.1;
+    vi.advanceTimersByTime(29_999);
+    expect(price()).toBe(first);
+    vi.advanceTimersByTime(1);
+    const second = price();
+    expect(second.request).toBe(0.1);
+    answer = 0.14;
+    vi.advanceTimersByTime(30_000);
+    expect(price()).toBe(second);
   });
 
   test('never dearer than any other way to cut the points into runs', () => {
