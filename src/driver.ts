@@ -1,4 +1,5 @@
 /** The contract between Tidegate and `drivers/`. A driver is a plain object; a missing optional method means "not supported". */
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { ZodType } from 'zod';
 import type { Device, Point, Push, Samples, Value } from './model.js';
@@ -47,6 +48,8 @@ export interface DriverContext {
   /** Id of the connection that is opened, and name of the gateway: how a session introduces itself. */
   readonly connection: string;
   readonly gateway: string;
+  /** Opens a connection to the site's own MQTT broker, within the process and with all rights; absent when `gateway.yaml` has none. */
+  readonly local?: () => Duplex;
 }
 
 /** What can be decided on a certificate. */
@@ -130,6 +133,12 @@ export interface Session<Settings = unknown, Address = unknown> {
    * @throws TidegateError of kind `reconnect` when the wire is gone
    */
   scan?(place: number, signal: AbortSignal): Promise<FoundDevice | undefined>;
+  /**
+   * Tells of devices that announce themselves on this wire, also of those that are configured, and again when what they say of
+   * themselves changes. Ends with the session, or when the returned `close` is called.
+   * @throws TidegateError of kind `reconnect`, only when the wire itself is gone
+   */
+  discover?(found: (device: FoundDevice) => void): Promise<{ close(): Promise<void> }>;
   /** Ends the session within a second; all that is pending is rejected. Never throws. */
   close(): Promise<void>;
 }
@@ -184,12 +193,15 @@ export interface Decoding {
   }[];
 }
 
-/** A device that answered a scan. */
+/** A device that answered a scan, or announced itself. */
 export interface FoundDevice {
   /** Keys of a device in gateway.yaml that reach it (`unit: 17`), beside `profile` and `connection`. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** What it says of itself: vendor, model, firmware, serial number, …; empty when it tells nothing. */
   readonly identity: Readonly<Record<string, string>>;
+  /** What it would be called in gateway.yaml, and the profile that fits it, where the driver can tell. */
+  readonly name?: string;
+  readonly profile?: string;
 }
 
 /** How to read. */
