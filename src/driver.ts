@@ -34,6 +34,8 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   open(connection: Connection, context: DriverContext): Promise<Session<Settings, Address>>;
   /** Serves devices over the same protocol, with plausible moving values: demo, tests, `tidegate simulate`. */
   simulate?(devices: readonly Device<Settings, Address>[], options: SimulatorOptions): Promise<Simulator>;
+  /** What its simulator can do wrong on request; nothing when absent. */
+  readonly faults?: readonly FaultKind[];
   /** What works today and may not tomorrow, for `tidegate check`; undefined when all is well. */
   advisePoint?(point: Point<Address>): { readonly message: string; readonly hint: string } | undefined;
   /** Whom the driver trusts, kept in its folder (`DriverContext.data`). See `tidegate trust`. */
@@ -212,7 +214,7 @@ export interface ReadOptions {
   readonly raw?: boolean;
 }
 
-/** Where a simulator listens. */
+/** Where a simulator listens, and how well it behaves. */
 export interface SimulatorOptions {
   /** Address to listen on. */
   readonly host: string;
@@ -220,6 +222,21 @@ export interface SimulatorOptions {
   readonly port: number;
   /** A serial line instead, for drivers that know one. */
   readonly serial?: { readonly path: string; readonly baud?: number; readonly parity?: string };
+  /** Asked before each answer what to do wrong with it: only what the driver's `faults` name. */
+  readonly faults?: () => Fault;
+}
+
+/**
+ * What a simulator can do wrong with an answer: say nothing, refuse by the protocol's own error, send what is none, break off in the
+ * middle and close the connection, be late.
+ */
+export type FaultKind = 'timeout' | 'exception' | 'garbage' | 'drop' | 'delay';
+
+/** What is wrong with one answer: nothing when both are absent. */
+export interface Fault {
+  readonly kind?: Exclude<FaultKind, 'delay'>;
+  /** Milliseconds that it comes late. */
+  readonly delay?: number;
 }
 
 /** A running simulator. */

@@ -34,4 +34,5 @@ export const modbus: Driver<ModbusConnection, ModbusDevice, ModbusAddress, Modbu
   decodeExample,
   open: async (connection, context) => (await import('./session.js')).openSession(connection, context),
   simulate: async (devices, options) => (await import('./simulator.js')).simulate(devices, options),
+  faults: ['timeout', 'exception', 'garbage', 'drop', 'delay'],
 };

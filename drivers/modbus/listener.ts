@@ -1,9 +1,11 @@
 /** Where a Modbus server listens: cuts what comes in on TCP or on a serial line into requests, and sends the answers. */
 import { createServer, type Server, type Socket } from 'node:net';
+import type { SimulatorOptions } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import { crc16 } from './checksum.js';
+import { makeResponder, type WayBack } from './responder.js';
 import type { SerialSettings } from './schema.js';
-import { answer, type Unit } from './server.js';
+import type { Unit } from './server.js';
 import { openSerial } from './transport.js';
 
 const HEADER = 7;
@@ -14,14 +16,15 @@ const HEADER = 7;
  */
 export function listen(
   units: ReadonlyMap<number, Unit>,
-  { host, port }: { host: string; port: number },
+  { host, port, faults }: Omit<SimulatorOptions, 'serial'>,
 ): Promise<{ host: string; port: number; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
+  const respond = makeResponder(faults);
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
-    serve(socket, units);
+    serve(socket, (unit, pdu, way) => respond(units.get(unit), pdu, way));
   });
   return new Promise((resolve, reject) => {
     server.once('error', (cause) =>
@@ -38,27 +41,39 @@ export function listen(
 export async function listenOnSerial(
   units: ReadonlyMap<number, Unit>,
   settings: SerialSettings,
+  faults: SimulatorOptions['faults'],
 ): Promise<{ close(): Promise<void> }> {
   const line = await openSerial(settings);
+  const respond = makeResponder(faults);
   let received: Buffer = Buffer.alloc(0);
   const take = (chunk: Buffer): void => {
     received = Buffer.concat([received, chunk]).subarray(-MOST_RTU);
     for (let at = 0; at + LEAST_RTU <= received.length; at += 1) {
       const end = at + requestLength(received, at);
       if (end > received.length || crc16(received, at, end - 2) !== received.readUInt16LE(end - 2)) continue;
-      const unit = units.get(received[at] as number);
-      if (unit) {
-        const head = Buffer.concat([received.subarray(at, at + 1), answer(unit, received.subarray(at + 1, end - 2))]);
-        const checksum = Buffer.alloc(2);
-        checksum.writeUInt16LE(crc16(head, 0, head.length));
-        line.write(Buffer.concat([head, checksum]));
-      }
+      const id = received[at] as number;
+      const unit = units.get(id);
+      if (unit) respond(unit, received.subarray(at + 1, end - 2), rtuWay(id, line.write));
       received = received.subarray(end);
       at = -1;
     }
   };
   line.listen(take, () => {});
   return line;
+}
+
+function rtuWay(unit: number, write: (bytes: Buffer) => void): WayBack {
+  return {
+    write,
+    frame(pdu) {
+      const frame = Buffer.from([unit, ...pdu, 0, 0]);
+      frame.writeUInt16LE(crc16(frame, 0, frame.length - 2), frame.length - 2);
+      return frame;
+    },
+    // One bit is enough: the checksum is wrong.
+    spoil: (frame) => Buffer.concat([frame.subarray(0, -1), Buffer.from([(frame.at(-1) as number) ^ 1])]),
+    drop: () => {},
+  };
 }
 
 const LEAST_RTU = 7;
@@ -84,7 +99,8 @@ function close(server: Server, sockets: Set<Socket>): Promise<void> {
   });
 }
 
-function serve(socket: Socket, units: ReadonlyMap<number, Unit>): void {
+/** Cuts what comes in into requests; each is told with its unit id. */
+function serve(socket: Socket, respond: (unit: number, pdu: Buffer, way: WayBack) => void): void {
   let received: Buffer = Buffer.alloc(0);
   socket.on('data', (chunk) => {
     received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
@@ -95,13 +111,25 @@ function serve(socket: Socket, units: ReadonlyMap<number, Unit>): void {
         return;
       }
       if (received.length < 6 + length) return;
-      const body = answer(units.get(received[6] as number), received.subarray(HEADER, 6 + length));
-      const reply = Buffer.alloc(HEADER + body.length);
-      received.copy(reply, 0, 0, HEADER);
-      reply.writeUInt16BE(body.length + 1, 4);
-      body.copy(reply, HEADER);
-      socket.write(reply);
+      respond(received[6] as number, received.subarray(HEADER, 6 + length), tcpWay(socket, received));
       received = received.subarray(6 + length);
     }
   });
+}
+
+/** The way back of the request that begins `received`. */
+function tcpWay(socket: Socket, received: Buffer): WayBack {
+  return {
+    write: (bytes) => void socket.write(bytes),
+    frame(pdu) {
+      const frame = Buffer.alloc(HEADER + pdu.length);
+      received.copy(frame, 0, 0, HEADER);
+      frame.writeUInt16BE(pdu.length + 1, 4);
+      pdu.copy(frame, HEADER);
+      return frame;
+    },
+    // No header of Modbus is left in it.
+    spoil: (frame) => frame.map((byte) => ~byte) as Buffer,
+    drop: () => void socket.destroySoon(),
+  };
 }

@@ -38,18 +38,19 @@ export function simulate(devices: readonly SimulatedDevice[], options: Simulator
       });
     units.set(unit, simulateUnit(device));
   }
-  const { serial } = options;
-  return serial ? simulateLine(units, serial) : listen(units, options);
+  const { serial, faults } = options;
+  return serial ? simulateLine(units, serial, faults) : listen(units, options);
 }
 
 async function simulateLine(
   units: ReadonlyMap<number, Unit>,
   { path, ...line }: NonNullable<SimulatorOptions['serial']>,
+  faults: SimulatorOptions['faults'],
 ): Promise<Simulator> {
   const checked = connectionSchema.safeParse({ serial: path, ...line });
   const settings = checked.success ? serialOf(checked.data) : undefined;
   if (!settings) throw new TidegateError('USAGE', checked.error?.issues[0]?.message ?? 'no serial line');
-  const { close } = await listenOnSerial(units, settings);
+  const { close } = await listenOnSerial(units, settings, faults);
   return { host: path, port: 0, close };
 }
 

@@ -33,5 +33,6 @@ export const opcua: Driver<OpcuaConnection, OpcuaDevice, OpcuaAddress, OpcuaExam
     await loadLibrary();
     return (await import('./simulator.js')).simulate(devices, options);
   },
+  faults: ['timeout', 'exception', 'garbage', 'drop', 'delay'],
   trust: (data) => new Trust(data),
 };

@@ -2,11 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { StatusCode } from 'node-opcua-client';
 import type { OPCUAServer } from 'node-opcua-server';
 import type { Simulator, SimulatorOptions } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Device, Point } from '../../src/model.js';
 import { parseBrowsePath, parseNodeId, type WrittenName } from './address.js';
+import { makeFaulty } from './faults.js';
+import { loadLibrary } from './library.js';
 import { makeIdentity } from './own.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
 import { prepareServer } from './server.js';
@@ -38,15 +41,19 @@ const TYPES: Readonly<Record<Point['type'], string>> = {
  */
 export async function simulate(
   devices: readonly SimulatedDevice[],
-  { host, port }: SimulatorOptions,
+  { host, port, faults }: SimulatorOptions,
 ): Promise<Simulator> {
   const folder = await mkdtemp(join(tmpdir(), 'tidegate-simulator-'));
   const server = await prepareServer({ host, port, folder, identity: await makeIdentity('simulator', [host]) });
   const space = server.engine.addressSpace as Space;
+  const { StatusCodes } = await loadLibrary();
+  if (faults) makeFaulty(server, faults);
+  const statusNow = (): StatusCode =>
+    faults?.().kind === 'exception' ? StatusCodes.BadDeviceFailure : StatusCodes.Good;
   const moving = devices.flatMap((device) => addDevice(space, device));
   const move = (): void => {
     const seconds = performance.now() / 1_000;
-    for (const one of moving) one(seconds);
+    for (const one of moving) one(seconds, statusNow());
   };
   move();
   try {
@@ -66,8 +73,11 @@ export async function simulate(
   };
 }
 
-/** Adds the points of a device; gives what moves them, by seconds. */
-function addDevice(space: Space, device: SimulatedDevice): ((seconds: number) => void)[] {
+/** Sets a value to what it is after so many seconds, with a status. */
+type Move = (seconds: number, status: StatusCode) => void;
+
+/** Adds the points of a device; gives what moves them. */
+function addDevice(space: Space, device: SimulatedDevice): Move[] {
   const { root } = device.settings;
   const base = folderAt(space, root?.startsWith('/') ? namesOf(root) : [{ namespace: 0, name: 'Objects' }]);
   const home = root && !root.startsWith('/') ? addNode(space, base, device.id, root) : base;
@@ -90,14 +100,15 @@ function addPoint(
   point: Point<OpcuaAddress>,
   seed: string,
   { namespace, name }: WrittenName,
-): (seconds: number) => void {
+): Move {
   const dataType = TYPES[point.type];
   const own = spaceOf(space, namespace);
   const written = point.address.node && parseNodeId(point.address.node);
   const wave = waveOf(point, seed);
   let held = false;
   const variable = own.addVariable({
-    componentOf: parent,
+    // The standard's own folder has no components (OPC UA Part 5 §8.2.4).
+    [parent === space.rootFolder.objects ? 'organizedBy' : 'componentOf']: parent,
     browseName: name,
     dataType,
     ...(typeof written === 'object' && { nodeId: `ns=${own.index};${written.kind}=${written.value}` }),
@@ -109,10 +120,11 @@ function addPoint(
     held ||= !setting;
   });
   let setting = false;
-  return (seconds) => {
-    if (held) return;
+  return (seconds, status) => {
+    const { value, statusCode } = variable.readValue();
+    if (held && status === statusCode) return;
     setting = true;
-    variable.setValueFromSource({ dataType, value: wireValue(point, wave(seconds)) });
+    variable.setValueFromSource(held ? value : { dataType, value: wireValue(point, wave(seconds)) }, status);
     setting = false;
   };
 }

@@ -133,12 +133,22 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     'tidegate simulate eastron/sdm630',
     'tidegate simulate eastron/sdm630 --serial /dev/ttyUSB1 --baud 9600',
     'tidegate simulate gateway.yaml --host 0.0.0.0 --port 1502',
+    'tidegate simulate eastron/sdm630 --fault timeout:5% --fault exception:2% --fault delay:200ms',
   ])
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0 takes a free one', parsePort, 5020)
     .option('--serial <path>', 'answer on a serial port instead')
     .option('--baud <number>', 'bits per second of the serial port', Number)
     .option('--parity <parity>', 'parity of the serial port: none, even or odd')
+    .addOption(
+      new Option(
+        '--fault <fault>',
+        'do wrong on purpose: timeout, exception, garbage or drop:5%, delay:200ms; repeatable',
+      )
+        .argParser(collect)
+        .default([], 'none'),
+    )
+    .option('--seed <number>', 'do wrong in the same order as before', parseSeed)
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./simulate.js')).simulate));
 
@@ -276,6 +286,13 @@ function parseCount(text: string): number {
   if (!/^\d+$/.test(text) || count < 1) throw new InvalidArgumentError('Write a whole number, 1 or more.');
   return count;
 }
+
+function parseSeed(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('Write a whole number.');
+  return Number(text);
+}
+
+const collect = (text: string, before: readonly string[]): string[] => [...before, text];
 
 function parsePort(text: string): number {
   const port = Number(text);

@@ -8,6 +8,7 @@ import { shippedProfiles } from '../profiles/find.js';
 import { loadProfile } from '../profiles/load.js';
 import { loadSite } from '../site.js';
 import { EXIT } from './exit.js';
+import { drawFaults, type FaultRate, faultsText, parseFaults } from './faults.js';
 import { untilSignal } from './signals.js';
 import { formatTable } from './terminal.js';
 
@@ -25,6 +26,9 @@ export interface SimulateOptions {
   readonly serial?: string;
   readonly baud?: number;
   readonly parity?: string;
+  /** As written: `timeout:5%`. */
+  readonly fault: readonly string[];
+  readonly seed?: number;
   readonly json?: boolean;
 }
 
@@ -32,19 +36,26 @@ export interface SimulateOptions {
 export async function simulate(what: string, options: SimulateOptions): Promise<number> {
   const { host, serial: path, baud, parity } = options;
   const serial = path === undefined ? undefined : { path, ...(baud && { baud }), ...(parity && { parity }) };
+  const faults = parseFaults(options.fault);
+  const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
   const signal = untilSignal();
   const wires = /\.ya?ml$/.test(what) ? await wiresOf(what) : [await wireFor(what)];
   if (serial && wires.length > 1)
     throw new TidegateError('USAGE', `${what} has ${wires.length} connections, a serial line carries one`, {
       hint: 'Simulate a profile, or a file with one connection.',
     });
+  for (const { driver } of wires) checkFaults(driver, faults);
   const simulators: Simulator[] = [];
   try {
     for (const [i, wire] of wires.entries()) {
       const port = options.port === 0 ? 0 : options.port + i;
-      simulators.push(await serve(wire, { host, port, ...(serial && { serial }) }));
+      const wrong = faults.length > 0 && { faults: drawFaults(faults, seed + i) };
+      simulators.push(await serve(wire, { host, port, ...(serial && { serial }), ...wrong }));
     }
-    process.stdout.write(options.json ? `${toJson(factsOf(wires, simulators))}\n` : textOf(wires, simulators));
+    const told = faults.length > 0 ? { faults, seed } : undefined;
+    process.stdout.write(
+      options.json ? `${toJson({ ...factsOf(wires, simulators), ...told })}\n` : textOf(wires, simulators, told),
+    );
     await signal;
   } finally {
     await Promise.all(simulators.map((simulator) => simulator.close()));
@@ -55,6 +66,15 @@ export async function simulate(what: string, options: SimulateOptions): Promise<
 function serve({ driver, devices }: Wire, where: SimulatorOptions): Promise<Simulator> {
   if (driver.simulate !== undefined) return driver.simulate(devices, where);
   throw new TidegateError('USAGE', `the driver ${driver.name} cannot simulate`, { hint: 'Choose another device.' });
+}
+
+/** @throws TidegateError USAGE when its simulator cannot do what is asked for */
+function checkFaults({ name, faults = [] }: Driver, rates: readonly FaultRate[]): void {
+  const unknown = rates.find(({ kind }) => !faults.includes(kind));
+  if (!unknown) return;
+  throw new TidegateError('USAGE', `--fault: the simulator of ${name} knows no ${unknown.kind}`, {
+    hint: faults.length > 0 ? `It knows ${faults.join(', ')}.` : 'It knows no faults at all.',
+  });
 }
 
 /** Each connection of a site that has devices. */
@@ -95,7 +115,11 @@ function factsOf(wires: readonly Wire[], simulators: readonly Simulator[]): obje
   return { connections };
 }
 
-function textOf(wires: readonly Wire[], simulators: readonly Simulator[]): string {
+function textOf(
+  wires: readonly Wire[],
+  simulators: readonly Simulator[],
+  told?: { faults: readonly FaultRate[]; seed: number },
+): string {
   const rows = wires.flatMap(({ driver, devices }, i) => {
     const { host = '', port = 0 } = simulators[i] ?? {};
     const place = host.includes(':') ? `[${host}]` : host;
@@ -109,7 +133,8 @@ function textOf(wires: readonly Wire[], simulators: readonly Simulator[]): strin
     ]);
   });
   const table = formatTable(['served on', 'device', 'profile', 'settings', 'points'], rows, ['points']);
-  return `${table.join('\n')}\n\nCtrl-C ends it.\n`;
+  const wrong = told ? `\nFaults on request: ${faultsText(told.faults)}. The same again: --seed ${told.seed}\n` : '';
+  return `${table.join('\n')}\n${wrong}\nCtrl-C ends it.\n`;
 }
 
 function settingsText(settings: unknown): string {

@@ -57,6 +57,8 @@ async function gateway(): Promise<Running> {
 test('its keys are checked, its profiles proven, its devices simulated, read and written', async () => {
   folder.say(siteOf({ wire: 1 }));
   expect((await tidegate('check')).stdout).toMatch(/^ok: 1 device, 2 points/);
+  const unknown = await tidegate('simulate', 'gateway.yaml', '--fault', 'drop:1%');
+  expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('the simulator of lines knows no drop')]);
   const simulator = start(['simulate', 'gateway.yaml', '--port', '0', '--json'], { cwd: folder.path });
   onTestFinished(async () => {
     simulator.child.kill('SIGTERM');

@@ -80,6 +80,23 @@ describe.skipIf(why)(`a serial line${why ? `: ${why}` : ''}`, () => {
     }
   });
 
+  test.each([
+    ['exception', 'Slave device or server failure'],
+    ['garbage', 'Invalid CRC'],
+    ['timeout', 'Connection timed out'],
+    ['drop', 'Connection timed out'],
+  ])('what we simulate does wrong on request, and mbpoll says what: %s', async (kind, said) => {
+    const file = site('baud: 9600', '  meter-1: { profile: interop/line, connection: bus, unit: 5 }\n');
+    const simulator = startTidegate(['simulate', file, '--serial', line.far, '--fault', `${kind}:100%`]);
+    try {
+      await simulator.line((text) => text.includes('Ctrl-C'));
+      const asked = ['-m', 'rtu', '-a', '5', '-b', '9600', '-P', 'none', '-0', '-r', '300', '-1', '-q', '-o', '0.3'];
+      expect(() => run('mbpoll', [...asked, '-t', '4', line.near])).toThrow(said);
+    } finally {
+      await simulator.stop();
+    }
+  });
+
   test('a port that is not there, and one that is unplugged', async () => {
     const file = site('baud: 9600', '  meter-1: { profile: interop/line, connection: bus }\n');
     await line.unplug();
