@@ -23,7 +23,10 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   readonly places?: readonly [number, number];
   /** Says what is wrong with a point (its type cannot live at that address, …), or undefined. */
   checkPoint(point: Point<Address>): string | undefined;
-  /** Milliseconds that reading these points at once takes on the wire, as planned before anything is measured. See `tidegate check`. */
+  /**
+   * Milliseconds of the wire's time that reading these points at once takes, as planned before anything is measured; half as many where
+   * it takes two requests at a time. See `tidegate check` and `tidegate watch`.
+   */
   cost?(connection: Connection, device: Device<Settings, Address>, points: readonly Point<Address>[]): number;
   /** Decodes an example by the same code that decodes a reply. Points that the example does not cover are bad. */
   decodeExample(points: readonly Point<Address>[], example: Example): Samples;

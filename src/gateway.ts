@@ -17,7 +17,7 @@ import { serveControl } from './ops/control.js';
 import { lockData } from './ops/lock.js';
 import { measureRate } from './ops/motion.js';
 import type { DeviceState, PollStats } from './polling/poller.js';
-import { type Line, preparePollers } from './polling/pollers.js';
+import { type ConnectionLoad, type Line, preparePollers } from './polling/pollers.js';
 import type { ReloadPlan } from './reload/plan.js';
 import { openReloader, type Reloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
 import { compileRouter, type Router } from './routing/router.js';
@@ -26,6 +26,7 @@ import { RELEASED, VERSION } from './version.js';
 
 export type { UpstreamStatus } from './delivery/upstream.js';
 export type { PointSnapshot } from './devices/latest.js';
+export { FULL_WIRE } from './polling/load.js';
 export type { ReloadReport } from './reload/reloader.js';
 
 /** A device as it stands. */
@@ -51,6 +52,8 @@ export interface Snapshot {
   readonly readingsPerSecond: number;
   /** Summed over all connections. */
   readonly polls: PollStats;
+  /** Those that have devices. */
+  readonly connections: readonly ConnectionLoad[];
   readonly devices: readonly DeviceSnapshot[];
   readonly upstreams: readonly UpstreamStatus[];
   /** Outboxes whose upstream is not configured any more. */
@@ -203,6 +206,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       uptime: Math.round(performance.now() - started),
       readingsPerSecond: Math.round(rate.perSecond() * 10) / 10,
       polls: pollers.stats(),
+      connections: pollers.loads(),
       devices: site.devices.map((device) => ({
         id: device.id,
         profile: device.profile,

@@ -10,7 +10,7 @@ import type { Driver } from './driver.js';
 import { ProblemList, type SourcePlace, type TidegateError } from './errors.js';
 import type { Device } from './model.js';
 import { withPlugins } from './plugins.js';
-import { plannedShare } from './polling/load.js';
+import { FULL_WIRE, plannedShare } from './polling/load.js';
 import { listProfiles, shippedProfiles } from './profiles/find.js';
 import { lintProfile } from './profiles/lint.js';
 import { type Drivers, type Profile, readProfile, unknownProfile } from './profiles/load.js';
@@ -136,9 +136,6 @@ async function loadProfiles(
   }
   return profiles;
 }
-
-/** A wire that is planned to be busy for more of its time than this has no room for what goes wrong. */
-const FULL_WIRE = 0.8;
 
 /** Wires that are asked for more than they can well carry. */
 function findBusyWires({ source }: ReadConfig, wires: Wires, devices: readonly Device[]): TidegateError[] {

@@ -29,7 +29,9 @@ export const modbus: Driver<ModbusConnection, ModbusDevice, ModbusAddress, Modbu
   checkPoint,
   cost(connection, { settings }, points) {
     const price = priceOf(connection, undefined);
-    return planReads(settings.unit, points, limitsOf(connection, settings), undefined, price).cost;
+    return (
+      planReads(settings.unit, points, limitsOf(connection, settings), undefined, price).cost / connection.in_flight
+    );
   },
   decodeExample,
   open: async (connection, context) => (await import('./session.js')).openSession(connection, context),

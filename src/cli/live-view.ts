@@ -1,8 +1,8 @@
 /** The live view: one snapshot of a gateway as lines for a terminal of any size. */
-import type { DeviceSnapshot, PointSnapshot, Snapshot, UpstreamStatus } from '../gateway.js';
+import { type DeviceSnapshot, FULL_WIRE, type PointSnapshot, type Snapshot, type UpstreamStatus } from '../gateway.js';
 import { spanText } from '../ops/repeated.js';
 import { printable } from '../ops/text.js';
-import { bytesText, countText, quantityText, stateStyle } from './quantity.js';
+import { bytesText, countText, percentText, quantityText, stateStyle } from './quantity.js';
 import { joinSpans, type Span } from './terminal.js';
 
 /** How much room there is. */
@@ -21,6 +21,7 @@ export function renderView(snapshot: Snapshot, size: ViewSize): string[] {
     headline(snapshot),
     ...snapshot.upstreams.map((status) => upstreamLine(status, snapshot.at)),
     ...snapshot.orphans.map(orphanLine),
+    ...wiresLine(snapshot.connections),
   ];
   if (snapshot.devices.length > 0) lines.push([]);
   lines.push(...deviceLines(snapshot.devices, Math.max(size.rows - lines.length, 1), size.columns));
@@ -61,6 +62,19 @@ function upstreamLine(status: UpstreamStatus, now: number): Span[] {
 function orphanLine({ id, alarm, backlog, rejected }: Snapshot['orphans'][number]): Span[] {
   const kept = `${countText(alarm + backlog)} waiting, ${countText(rejected)} rejected`;
   return ['→ ', [id, 'bold'], ' ', ['not in gateway.yaml', 'yellow'], `  outbox ${kept}`];
+}
+
+/** How busy the wires are, the busiest first. */
+function wiresLine(connections: Snapshot['connections']): Span[][] {
+  if (connections.length === 0) return [];
+  const wires = [...connections]
+    .sort((a, b) => b.load - a.load)
+    .flatMap(({ id, load, planned }): Span[] => [
+      `  ${id} `,
+      [percentText(load), load > FULL_WIRE ? 'yellow' : 'green'],
+      [planned === undefined ? '' : ` (planned ${percentText(planned)})`, 'dim'],
+    ]);
+  return [['⇄ busy', ...wires]];
 }
 
 /** All devices with as many of their points as there is room for; with little room, one line per device. */

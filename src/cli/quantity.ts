@@ -47,6 +47,12 @@ export function countText(count: number): string {
   return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ' ');
 }
 
+/** A share of the whole: `7 %`, `0.4 %`. */
+export function percentText(share: number): string {
+  const percent = share * 100;
+  return `${percent < 10 ? Math.round(percent * 10) / 10 : Math.round(percent)} %`;
+}
+
 /** A number of bytes: `0 B`, `64 kB`, `2.5 MB`. */
 export function bytesText(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;

@@ -4,6 +4,9 @@ import type { Device } from '../model.js';
 import type { DueSet } from './due-set.js';
 import { Schedule } from './schedule.js';
 
+/** A wire that is busy for more of its time (1 is all of it) has no room for what goes wrong. */
+export const FULL_WIRE = 0.8;
+
 /** Reads after which a schedule is taken to repeat itself. */
 const MOST_READS = 1_000;
 

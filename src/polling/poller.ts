@@ -10,6 +10,7 @@ import type { Tally } from './breaker.js';
 import { Backoff, closeSession, openSession, pause } from './link.js';
 import { Round } from './round.js';
 import { type DeviceState, type PollStats, Station } from './station.js';
+import { Usage } from './usage.js';
 
 export type { DeviceState, PollStats } from './station.js';
 
@@ -33,6 +34,8 @@ export interface PollerOptions {
 /** A running loop. */
 export interface Poller {
   readonly stats: Readonly<PollStats>;
+  /** How busy the wire is. */
+  readonly usage: Usage;
   /** How a device of this connection is. */
   state(deviceId: string): { state: DeviceState; reason?: string };
   /** Grows with whatever the loop does, and with each question while there is nothing that it should do. */
@@ -75,6 +78,7 @@ class Line implements Poller {
     reconnects: 0,
     attempts: 0,
   };
+  readonly usage = new Usage(performance.now());
   readonly #options: PollerOptions;
   readonly #log: Logger;
   readonly #trouble: Repeated;
@@ -218,7 +222,8 @@ class Line implements Poller {
       if (this.#stopping.signal.aborted) return resolve(undefined);
       this.#end = resolve;
       const now = performance.now();
-      const round = new Round(session, this.#stations, this.#stopping.signal, {
+      const shared = { signal: this.#stopping.signal, usage: this.usage };
+      const round = new Round(session, this.#stations, shared, {
         settled: (station, samples) => this.#settle(station, samples),
         broke: (error) => this.#break(error),
       });

@@ -4,7 +4,9 @@ import type { Driver } from '../driver.js';
 import type { RunTurn } from '../field/turn.js';
 import type { Batch, Device } from '../model.js';
 import { type Motion, watchMotion } from '../ops/motion.js';
+import { FULL_WIRE, plannedShare } from './load.js';
 import { type DeviceState, type Poller, type PollStats, startPoller } from './poller.js';
+import { SAMPLE_EVERY } from './usage.js';
 
 /** A connection as configured. */
 export interface Line {
@@ -18,10 +20,20 @@ export interface Line {
   readonly devices: readonly Device[];
 }
 
+/** How busy a wire is. */
+export interface ConnectionLoad {
+  readonly id: string;
+  /** Share of the last minute in which a turn was under way, of as many as the wire takes at once; 1 is all of it. */
+  readonly load: number;
+  /** The share that its schedule takes by the driver's reckoning, with every device answering; absent where it cannot tell. */
+  readonly planned?: number;
+}
+
 /** The pollers of a gateway, as one. */
 export interface Pollers {
   /** Summed over all connections since the start, those that are gone included. */
   stats(): PollStats;
+  loads(): ConnectionLoad[];
   state(device: Device): { state: DeviceState; reason?: string };
   /** How turns are taken on a connection; undefined when there is none of that name. */
   runOn(connection: string): RunTurn | undefined;
@@ -40,11 +52,17 @@ export interface Pollers {
 /** Longest pause of a poll loop whose device or link is dead, in milliseconds. */
 const LONGEST_PAUSE = 60_000;
 
+const TOO_BUSY =
+  `the wire is busy for more than ${FULL_WIRE * 100} % of its time: ` +
+  'poll less often (every), raise its speed (baud), or use another wire for some devices';
+
 interface Running {
   readonly line: Line;
   readonly poller: Poller;
   /** Undefined for a connection that has nothing to read. */
   readonly motion: Motion | undefined;
+  /** Reckoned when somebody asks. */
+  readonly planned: () => number | undefined;
 }
 
 /** Has no connection yet: see `use`. */
@@ -52,6 +70,7 @@ export function preparePollers(log: Logger, onBatch: (batch: Batch) => void): Po
   const running = new Map<string, Running>();
   const past = noPolls();
   let stopped = false;
+  const sampling = setInterval(sample, SAMPLE_EVERY).unref();
 
   const start = (line: Line): Running => watched(line, startPoller({ ...line, log, onBatch }));
   const end = async ({ line, poller }: Running): Promise<void> => {
@@ -65,6 +84,7 @@ export function preparePollers(log: Logger, onBatch: (batch: Batch) => void): Po
       for (const { poller } of running.values()) add(sum, poller.stats);
       return sum;
     },
+    loads: () => [...running.values()].map((one) => loadOf(one, performance.now())),
     state: ({ connection, id }) => running.get(connection)?.poller.state(id) ?? { state: 'starting' },
     runOn: (connection) => running.get(connection)?.poller.run,
     stuck() {
@@ -93,10 +113,28 @@ export function preparePollers(log: Logger, onBatch: (batch: Batch) => void): Po
     },
     async stop() {
       stopped = true;
+      clearInterval(sampling);
       await Promise.all([...running.values()].map(end));
     },
   };
+
+  function sample(): void {
+    const now = performance.now();
+    for (const one of running.values()) {
+      if (!one.poller.usage.sample(now)) continue;
+      const { id: connection, load, planned } = loadOf(one, now);
+      log.warn({ connection, load, planned }, TOO_BUSY);
+    }
+  }
 }
+
+function loadOf({ line, poller, planned }: Running, now: number): ConnectionLoad {
+  const plan = planned();
+  const load = rounded(poller.usage.share(now));
+  return { id: line.connection, load, ...(plan !== undefined && { planned: rounded(plan) }) };
+}
+
+const rounded = (share: number): number => Math.round(share * 1_000) / 1_000;
 
 function sameDevices(a: Line, b: Line): boolean {
   return a.devices.length === b.devices.length && a.devices.every((device, index) => device === b.devices[index]);
@@ -105,7 +143,17 @@ function sameDevices(a: Line, b: Line): boolean {
 function watched(line: Line, poller: Poller): Running {
   const wait = longestWait(line.devices);
   const motion = wait === undefined ? undefined : watchMotion(`connection ${line.connection}`, 3 * wait, poller.moves);
-  return { line, poller, motion };
+  let plan: { share: number | undefined } | undefined;
+  const planned = (): number | undefined => {
+    plan ??= { share: plannedLoad(line) };
+    return plan.share;
+  };
+  return { line, poller, motion, planned };
+}
+
+function plannedLoad({ driver, settings, devices }: Line): number | undefined {
+  if (!driver.cost) return undefined;
+  return devices.reduce((sum, device) => sum + (plannedShare(driver, settings, device) ?? 0), 0);
 }
 
 /** Longest time, in milliseconds, between two polls of a connection that is well or whose devices are dead; undefined if it has nothing to read. */

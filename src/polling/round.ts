@@ -6,6 +6,7 @@ import type { Samples } from '../model.js';
 import { checkSamples, type DueSet } from './due-set.js';
 import { Job } from './job.js';
 import type { Station } from './station.js';
+import type { Usage } from './usage.js';
 
 /** A turn that takes longer than this means that the driver is stuck. */
 const LONGEST_TURN = 60_000;
@@ -28,6 +29,7 @@ export class Round {
   readonly #stations: readonly Station[];
   readonly #events: RoundEvents;
   readonly #options: ReadOptions;
+  readonly #usage: Usage;
   readonly #watch: NodeJS.Timeout;
   /** Jobs that wait for their turn, and all that is under way. */
   readonly #jobs: Job<unknown>[] = [];
@@ -40,11 +42,18 @@ export class Round {
   #ended = false;
 
   /** Begins with the first `pump`. @param stations may change: `pump` then sees what is new */
-  constructor(session: Session, stations: readonly Station[], signal: AbortSignal, events: RoundEvents) {
+  constructor(
+    session: Session,
+    stations: readonly Station[],
+    { signal, usage }: { readonly signal: AbortSignal; readonly usage: Usage },
+    events: RoundEvents,
+  ) {
     this.#session = session;
     this.#stations = stations;
     this.#options = { signal };
     this.#events = events;
+    this.#usage = usage;
+    usage.open(session.concurrency ?? 1);
     this.#watch = setInterval(() => this.#check(), WATCH);
   }
 
@@ -64,6 +73,7 @@ export class Round {
   /** No turn begins any more; what still waits or is under way is told why, and what it brings is ignored. */
   end(reason: string): void {
     this.#ended = true;
+    this.#usage.close(performance.now());
     clearTimeout(this.#timer);
     clearInterval(this.#watch);
     for (const each of [...this.#jobs, ...this.#active])
@@ -80,14 +90,14 @@ export class Round {
       const set = station?.begin(now);
       this.#readsTurn = false;
       if (station && set) {
-        this.#active.add(station);
+        this.#begin(station, now);
         void this.#read(station, set);
         continue;
       }
       const job = this.#jobs.shift();
       if (!job) return;
       this.#readsTurn = true;
-      this.#active.add(job);
+      this.#begin(job, now);
       void this.#work(job);
     }
   }
@@ -143,8 +153,14 @@ export class Round {
     else this.#events.broke(broken);
   }
 
+  #begin(turn: Station | Job<unknown>, now: number): void {
+    this.#active.add(turn);
+    this.#usage.begin(now);
+  }
+
   #next(done: Station | Job<unknown>): void {
     this.#active.delete(done);
+    this.#usage.end(performance.now());
     if (++this.#turns % TURNS === 0) setImmediate(() => this.pump());
     else this.pump();
   }

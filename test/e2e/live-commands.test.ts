@@ -127,6 +127,7 @@ describe('while the gateway runs', () => {
     const [line] = await watch.seen(/^\{.*"state":"online".*\}$/m);
     expect(json(line)).toMatchObject({
       gateway: 'plant-7',
+      connections: [{ id: 'plc', load: expect.any(Number), planned: expect.any(Number) }],
       devices: [{ id: 'meter-1', profile: 'eastron/sdm120', state: 'online' }],
       upstreams: [{ id: 'cloud' }],
     });

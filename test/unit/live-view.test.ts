@@ -43,6 +43,7 @@ const snapshot = (devices: DeviceSnapshot[], upstreams = [upstream()]): Snapshot
   uptime: 90_000,
   readingsPerSecond: 1234.4,
   polls: { polls: 100, pushes: 0, readings: 1_000, overruns: 0, failures: 0, reconnects: 0, attempts: 1 },
+  connections: [],
   devices,
   upstreams,
   orphans: [],
@@ -55,6 +56,19 @@ describe('what is shown', () => {
   test('a clock that is not set is named', () => {
     expect(draw({ ...snapshot([]), clock: 'unset' })[0]).toMatch(/^plant-7 {2}clock not set {2}/);
     expect(draw(snapshot([]))[0]).not.toContain('clock');
+  });
+
+  test('how busy the wires are, the busiest first', () => {
+    const connections = [
+      { id: 'plc', load: 0.0421, planned: 0.05 },
+      { id: 'meters', load: 0.853, planned: 0.7 },
+      { id: 'press', load: 0.12 },
+    ];
+    expect(draw({ ...snapshot([]), connections })[2]).toBe(
+      '⇄ busy  meters 85 % (planned 70 %)  press 12 %  plc 4.2 % (planned 5 %)',
+    );
+    const [line] = renderView({ ...snapshot([]), connections }, { columns: 80, rows: 24, color: true }).slice(2);
+    expect(line).toContain('\u001b[33m85 %');
   });
 
   test('gateway, links and devices with values, units and quality', () => {

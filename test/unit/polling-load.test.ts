@@ -27,6 +27,12 @@ describe('the planned share of a wire', () => {
     expect(plannedShare(silent, {}, deviceOf(points(1000)))).toBeUndefined();
   });
 
+  test('is half as much where two requests go at once', () => {
+    const share = (keys: object) =>
+      plannedShare(modbus as Driver, modbus.connection.parse({ tcp: '10.0.0.5', ...keys }), deviceOf(points(1000)));
+    expect(share({ in_flight: 2 })).toBeCloseTo((share({}) as number) / 2, 9);
+  });
+
   test('on a serial line is the time of its bytes, its silences and an answer', () => {
     const line = modbus.connection.parse({ serial: '/dev/ttyUSB0', baud: 9_600 });
     const share = plannedShare(modbus as Driver, line, deviceOf(points(1000)));
