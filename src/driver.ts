@@ -39,6 +39,8 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   simulate?(devices: readonly Device<Settings, Address>[], options: SimulatorOptions): Promise<Simulator>;
   /** What its simulator can do wrong on request; nothing when absent. */
   readonly faults?: readonly FaultKind[];
+  /** Keys that a simulated device has unless its profile says otherwise, where every device must have some of its own. */
+  readonly simulated?: Readonly<Record<string, unknown>>;
   /** What works today and may not tomorrow, for `tidegate check`; undefined when all is well. */
   advisePoint?(point: Point<Address>): { readonly message: string; readonly hint: string } | undefined;
   /** Whom the driver trusts, kept in its folder (`DriverContext.data`). See `tidegate trust`. */

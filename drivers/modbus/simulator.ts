@@ -2,6 +2,7 @@
 import type { Simulator, SimulatorOptions } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import type { Device, Point, Value } from '../../src/model.js';
+import { peakOf, stateWave, waveOf } from '../../src/waves.js';
 import { type Codec, codecOf } from './codec.js';
 import { listen, listenOnSerial } from './listener.js';
 import {
@@ -14,7 +15,6 @@ import {
   type Table,
 } from './schema.js';
 import type { Image, Unit } from './server.js';
-import { peakOf, stateWave, waveOf } from './waves.js';
 
 type ModbusPoint = Point<ModbusAddress>;
 type SimulatedDevice = Device<ModbusDevice, ModbusAddress>;

@@ -95,7 +95,7 @@ async function wiresOf(file: string): Promise<Wire[]> {
 async function wireFor(name: string): Promise<Wire> {
   const profile = await loadProfile(name, ['device-profiles', shippedProfiles], builtIn);
   const { driver, points } = profile;
-  const settings = driver.device.safeParse(profile.device);
+  const settings = driver.device.safeParse({ ...driver.simulated, ...profile.device });
   if (!settings.success)
     throw new TidegateError('USAGE', `${name} needs settings of its own: ${settings.error.message}`, {
       hint: 'Write a gateway.yaml with such a device, and simulate that.',

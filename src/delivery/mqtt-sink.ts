@@ -7,8 +7,7 @@ import type { IClientOptions, MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { ErrorCode } from '../errors.js';
-import { loadMqtt } from './mqtt-library.js';
-import { errorText, lossText, reasonText } from './mqtt-reasons.js';
+import { errorText, lossText, reasonText } from '../mqtt-reasons.js';
 import type { Outcome, Sink, SinkEvents } from './sink.js';
 
 type ProtocolVersion = 4 | 5;
@@ -109,7 +108,7 @@ export class MqttSink implements Sink {
     const { config, log } = this.#options;
     let client: MqttClient;
     try {
-      const { connect } = await loadMqtt();
+      const { connect } = await import('mqtt');
       if (this.#closed) return;
       client = connect(config.url, this.#clientOptions());
     } catch (error) {
@@ -181,6 +180,8 @@ export class MqttSink implements Sink {
       rejectUnauthorized: true,
       keepalive: Math.max(1, Math.round(config.keepalive / 1000)),
       connectTimeout: config.connect_timeout,
+      // Else the first packet makes a buffer for each number up to 65,535, and keeps them: 8 MB.
+      writeCache: false,
       reconnectPeriod: 0,
       queueQoSZero: false,
       resubscribe: false,

@@ -21,7 +21,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   plugins: ['config', ...VOCABULARY],
   polling: LOWER,
   routing: LOWER,
-  delivery: LOWER,
+  delivery: ['mqtt-reasons', ...LOWER],
   devices: ['profiles', 'config', ...VOCABULARY],
   profiles: ['config', ...VOCABULARY],
   config: VOCABULARY,
@@ -29,31 +29,35 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   scaling: ['linear', 'model', 'errors'],
   unscaling: ['scaling', 'linear', 'model', 'errors'],
   linear: [],
+  'mqtt-reasons': [],
   driver: ['model'],
   units: [],
+  waves: ['model'],
   errors: [],
   version: [],
   model: [],
   drivers: ['driver'],
 };
 
-/** A folder of drivers/ may import these, its own protocol library, and nothing else of ours. */
-export const DRIVER_ARROWS = VOCABULARY;
+/** A folder of drivers/ may import these, its own protocol library, and nothing else of ours … */
+export const DRIVER_ARROWS = [...VOCABULARY, 'waves'];
+/** … but words about a protocol that is spoken upstream too. */
+const PROTOCOL_WORDS: Readonly<Record<string, readonly string[]>> = { 'drivers/mqtt': ['mqtt-reasons'] };
 
 /** Library → the rooms that may load it. Types are free; a library that is not named here is not used in src/ or drivers/. */
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   '@marcbachmann/cel-js': ['routing'],
-  aedes: ['demo'],
+  aedes: ['demo', 'drivers/mqtt'],
   'better-sqlite3': ['delivery', 'ops'],
   commander: ['cli'],
   'modbus-serial': ['drivers/modbus'],
-  mqtt: ['delivery'],
+  mqtt: ['delivery', 'drivers/mqtt'],
   'node-opcua-client': ['drivers/opcua'],
   'node-opcua-server': ['drivers/opcua'],
   pino: ['ops'],
   serialport: ['drivers/modbus'],
   yaml: ['config'],
-  zod: ['config', 'profiles', 'routing', 'units', 'drivers/modbus', 'drivers/opcua'],
+  zod: ['config', 'profiles', 'routing', 'units', 'drivers/modbus', 'drivers/mqtt', 'drivers/opcua'],
 };
 
 /** Libraries that cost memory and start-up time, so that only what needs them loads them … */
@@ -75,6 +79,7 @@ export const LIGHT = [
   'src/site.ts',
   'drivers/index.ts',
   'drivers/modbus/index.ts',
+  'drivers/mqtt/index.ts',
   'drivers/opcua/index.ts',
 ];
 
@@ -88,7 +93,7 @@ export function roomOf(path: string): string {
 
 /** The rooms that a room may import, beside itself; undefined for a room without a place in the house. */
 export function allowed(room: string, rooms: readonly string[]): readonly string[] | undefined {
-  if (room.startsWith('drivers/')) return DRIVER_ARROWS;
+  if (room.startsWith('drivers/')) return [...DRIVER_ARROWS, ...(PROTOCOL_WORDS[room] ?? [])];
   if (room === 'drivers') return [...DRIVER_ARROWS, ...rooms.filter((other) => other.startsWith('drivers/'))];
   return ARROWS[room];
 }

@@ -19,7 +19,7 @@ afterEach(() => {
 test('loads, without a warning', async () => {
   const site = await loadSite(FILE);
   expect(site.warnings).toEqual([]);
-  expect(site.devices.map(({ id }) => id)).toEqual(['meter-1', 'meter-2', 'heat-pump', 'press']);
+  expect(site.devices.map(({ id }) => id)).toEqual(['meter-1', 'meter-2', 'heat-pump', 'press', 'kitchen']);
   expect(site.secrets).toEqual(['open sesame']);
   expect(site.config.upstreams.cloud?.password).toBe('open sesame');
 });
@@ -31,8 +31,10 @@ describe('every key is shown, with its default', () => {
     ['top', [], schema],
     ['connections.ID, modbus', ['connections', 'meters'], connections?.additionalProperties?.anyOf?.[0]],
     ['connections.ID, opcua', ['connections', 'hall'], connections?.additionalProperties?.anyOf?.[1]],
+    ['connections.ID, mqtt', ['connections', 'floor'], connections?.additionalProperties?.anyOf?.[2]],
     ['devices.ID, modbus', ['devices', 'meter-1'], devices?.additionalProperties?.anyOf?.[0]],
     ['devices.ID, opcua', ['devices', 'press'], devices?.additionalProperties?.anyOf?.[1]],
+    ['devices.ID, mqtt', ['devices', 'kitchen'], devices?.additionalProperties?.anyOf?.[2]],
     ['upstreams.ID', ['upstreams', 'cloud'], upstreams?.additionalProperties],
   ];
 

@@ -48,6 +48,7 @@ test('an id has the same unit in every profile', async () => {
 const WIRES: Readonly<Record<string, (at: string) => object>> = {
   modbus: (at) => ({ tcp: at }),
   opcua: (at) => ({ endpoint: `opc.tcp://${at}`, security: 'None' }),
+  mqtt: (at) => ({ broker: `mqtt://${at}` }),
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'tidegate-profiles-'));
@@ -82,7 +83,7 @@ describe.each(names)('%s', (name) => {
   test('simulated and read back over its protocol, every point is good', async () => {
     const profile = await load(name);
     const driver: Driver = profile.driver;
-    const settings = driver.device.parse({ ...profile.device });
+    const settings = driver.device.parse({ ...driver.simulated, ...profile.device });
     const device: Device = { id: 'd', profile: name, connection: 'c', tags: {}, settings, points: profile.points };
     const simulator = await driver.simulate?.([device], { host: '127.0.0.1', port: 0 });
     if (!simulator) throw new Error(`${driver.name} has no simulator`);

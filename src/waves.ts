@@ -1,5 +1,5 @@
 /** Plausible values over time, for the simulator: the same device always starts the same. */
-import type { Point, Value } from '../../src/model.js';
+import type { Point, Value } from './model.js';
 
 /** Value after scaling, at seconds since the start. */
 export type Wave = (seconds: number) => Value;

@@ -1,0 +1,29 @@
+/** The MQTT driver. Light to import: the protocol library is loaded when a connection is opened. */
+import type { Driver } from '../../src/driver.js';
+import { advisePoint, checkPoint } from './check.js';
+import { decodeExample } from './example.js';
+import {
+  addressSchema,
+  connectionSchema,
+  deviceSchema,
+  exampleSchema,
+  type MqttAddress,
+  type MqttConnection,
+  type MqttDevice,
+  type MqttExample,
+} from './schema.js';
+
+export const mqtt: Driver<MqttConnection, MqttDevice, MqttAddress, MqttExample> = {
+  name: 'mqtt',
+  title: 'MQTT',
+  connection: connectionSchema,
+  device: deviceSchema,
+  address: addressSchema,
+  example: exampleSchema,
+  checkPoint,
+  advisePoint,
+  decodeExample,
+  open: async (connection, context) => (await import('./session.js')).openSession(connection, context),
+  simulate: async (devices, options) => (await import('./simulator.js')).simulate(devices, options),
+  simulated: { topic: 'simulated' },
+};

@@ -1,0 +1,143 @@
+/** Reading by hand what devices tell by themselves: what they said last, or what they say while we wait. */
+import type { ReadOptions } from '../../src/driver.js';
+import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
+import type { Hub, Listening, Message } from './hub.js';
+import { Unfit } from './payload.js';
+import { lookUp, stepsOf } from './pointer.js';
+import type { MqttAddress, MqttDevice } from './schema.js';
+import { fill } from './topic.js';
+import { compileDecode } from './value.js';
+import type { Wire } from './wire.js';
+
+type DeviceOnBroker = Device<MqttDevice, MqttAddress>;
+type MqttPoint = Point<MqttAddress>;
+
+/** Longest text of a payload that is shown as raw. */
+const LONGEST = 120;
+
+/** A value that was written, and should be told. */
+interface Expected {
+  readonly raw: Value;
+  readonly listening: Listening;
+}
+
+export class Reader {
+  readonly #wire: Wire;
+  readonly #hub: Hub;
+  /** By device and point. */
+  readonly #expected = new Map<string, Expected>();
+
+  constructor(wire: Wire, hub: Hub) {
+    this.#wire = wire;
+    this.#hub = hub;
+  }
+
+  /**
+   * What the points were told last. Those of which nothing is known yet are waited for, as long as one request may take: for what the
+   * broker has kept, or what the device says meanwhile. So is a value that was just written.
+   * @throws TidegateError LINK_DOWN
+   */
+  async read(device: DeviceOnBroker, points: readonly MqttPoint[], { signal, raw }: ReadOptions): Promise<Samples> {
+    signal.throwIfAborted();
+    if (points.length === 0) return { values: [], answered: true };
+    const { topic: own } = device.settings;
+    const topics = points.map(({ address }) => fill(address.topic, own));
+    const written = points.map((point) => this.#expected.get(keyOf(device, point)));
+    const decoders = points.map(compileDecode);
+    let news = (): void => {};
+    const known = (): boolean =>
+      topics.every((topic, at) => {
+        const last = this.#hub.last(topic);
+        const expected = written[at];
+        return last !== undefined && (!expected || same(decoders[at]?.(last.payload), expected.raw));
+      });
+    const listening = await this.#hub.listen(topics, () => news());
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const end = (settle: () => void): void => {
+          clearTimeout(timer);
+          unwatch();
+          signal.removeEventListener('abort', abort);
+          news = () => {};
+          settle();
+        };
+        const abort = (): void => end(() => reject(signal.reason));
+        const timer = setTimeout(() => end(resolve), this.#wire.timeout);
+        const unwatch = this.#wire.onBroken((error) => end(() => reject(error)));
+        signal.addEventListener('abort', abort);
+        news = () => {
+          if (known() || topics.every((topic) => listening.refused.has(topic))) end(resolve);
+        };
+        if (this.#wire.error) end(() => reject(this.#wire.error));
+        else news();
+      });
+      return samplesOf(points, topics, (topic) => this.#hub.last(topic), listening.refused, raw === true);
+    } finally {
+      for (const [at, point] of points.entries())
+        if (written[at]) {
+          this.#expected.delete(keyOf(device, point));
+          void written[at].listening.close();
+        }
+      void listening.close();
+    }
+  }
+
+  /** A value is about to be written: the next read of the point waits until it is told. @throws TidegateError LINK_DOWN */
+  async expect(device: DeviceOnBroker, point: MqttPoint, raw: Value): Promise<void> {
+    if (point.access === 'write') return;
+    const key = keyOf(device, point);
+    const listening = await this.#hub.listen([fill(point.address.topic, device.settings.topic)], () => {});
+    void this.#expected.get(key)?.listening.close();
+    this.#expected.set(key, { raw, listening });
+  }
+}
+
+function keyOf({ id }: DeviceOnBroker, point: MqttPoint): string {
+  return `${id} ${point.id}`;
+}
+
+function same(value: Value | Unfit | undefined, raw: Value): boolean {
+  if (typeof value === 'boolean' || typeof raw === 'boolean') return Number(value) === Number(raw);
+  return typeof value !== 'object' && typeof raw !== 'object' ? String(value) === String(raw) : `${value}` === `${raw}`;
+}
+
+function samplesOf(
+  points: readonly MqttPoint[],
+  topics: readonly string[],
+  last: (topic: string) => Message | undefined,
+  refused: ReadonlyMap<string, string>,
+  raw: boolean,
+): Samples {
+  const values: Value[] = points.map(() => null);
+  const flaws = new Map<number, Flaw>(
+    points.map((_, at) => [at, { quality: 'bad', reason: refused.get(topics[at] as string) ?? 'not told yet' }]),
+  );
+  const texts = new Map<number, string>();
+  let answered = false;
+  for (const [at, point] of points.entries()) {
+    const message = last(topics[at] as string);
+    if (!message) continue;
+    answered = true;
+    if (raw) texts.set(at, rawText(message, point));
+    const value = message.unfit ?? compileDecode(point)(message.payload);
+    if (value instanceof Unfit) flaws.set(at, { quality: 'bad', reason: value.reason });
+    else if (value !== undefined) {
+      values[at] = value;
+      flaws.delete(at);
+    }
+  }
+  return { values, answered, ...(flaws.size > 0 && { flaws }), ...(raw && { raw: texts }) };
+}
+
+/** What the payload says of a point, as text; bytes in hexadecimal. */
+function rawText({ payload }: Message, { address }: MqttPoint): string {
+  const { binary, pointer } = address;
+  const { text, json, bytes } = payload;
+  if (binary || text instanceof Unfit) return cut(bytes.toString('hex').replaceAll(/(..)(?=.)/g, '$1 '));
+  if (pointer === undefined || json instanceof Unfit) return cut(text);
+  return cut(JSON.stringify(lookUp(json, stepsOf(pointer))) ?? '');
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}

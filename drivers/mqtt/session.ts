@@ -1,0 +1,66 @@
+/** One connection to a broker as the runtime sees it. */
+import type { DriverContext, Listener, ReadOptions, Session, Subscription } from '../../src/driver.js';
+import { TidegateError } from '../../src/errors.js';
+import type { Device, Point, Samples, Value } from '../../src/model.js';
+import { payloadOf } from './command.js';
+import { startFeed } from './feed.js';
+import { Hub } from './hub.js';
+import { Reader } from './reader.js';
+import type { MqttAddress, MqttConnection, MqttDevice } from './schema.js';
+import { fill } from './topic.js';
+import { Wire } from './wire.js';
+
+type MqttPoint = Point<MqttAddress>;
+type DeviceOnBroker = Device<MqttDevice, MqttAddress>;
+
+/**
+ * Connects.
+ * @throws TidegateError LINK_DOWN or LINK_REFUSED
+ */
+export async function openSession(
+  connection: MqttConnection,
+  context: DriverContext,
+): Promise<Session<MqttDevice, MqttAddress>> {
+  return new MqttSession(await Wire.open(connection, context), connection, context);
+}
+
+class MqttSession implements Session<MqttDevice, MqttAddress> {
+  /** Whoever waits for one device keeps nobody else waiting. */
+  readonly concurrency = 16;
+  readonly #wire: Wire;
+  readonly #hub: Hub;
+  readonly #reader: Reader;
+  readonly #context: DriverContext;
+
+  constructor(wire: Wire, connection: MqttConnection, context: DriverContext) {
+    this.#wire = wire;
+    this.#hub = new Hub(wire, connection.max_payload);
+    this.#reader = new Reader(wire, this.#hub);
+    this.#context = context;
+  }
+
+  read(device: DeviceOnBroker, points: readonly MqttPoint[], options: ReadOptions): Promise<Samples> {
+    return this.#reader.read(device, points, options);
+  }
+
+  subscribe(
+    device: DeviceOnBroker,
+    points: readonly MqttPoint[],
+    listener: Listener,
+  ): Promise<Subscription<MqttAddress>> {
+    const { log } = this.#context;
+    return startFeed({ wire: this.#wire, hub: this.#hub, log }, device, points, listener);
+  }
+
+  async write(device: DeviceOnBroker, point: MqttPoint, raw: Value, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { command } = point.address;
+    if (!command) throw new TidegateError('WRITE_REFUSED', `${point.id} has no command`);
+    await this.#reader.expect(device, point, raw);
+    await this.#wire.publish(fill(command.topic, device.settings.topic), payloadOf(point, command, raw));
+  }
+
+  close(): Promise<void> {
+    return this.#wire.close();
+  }
+}
