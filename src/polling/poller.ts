@@ -26,6 +26,11 @@ export interface PollerOptions {
   readonly gateway: string;
   /** The devices on this connection. */
   readonly devices: readonly Device[];
+  /**
+   * Monotonic time that schedules count from; that of the poller's own start when absent. Connections that share it poll at the same
+   * moments, so that one waking of the processor serves them all.
+   */
+  readonly start?: number;
   readonly log: Logger;
   onBatch(batch: Batch): void;
   onState?(device: Device, state: DeviceState, reason?: string): void;
@@ -82,7 +87,7 @@ class Line implements Poller {
   readonly #options: PollerOptions;
   readonly #log: Logger;
   readonly #trouble: Repeated;
-  readonly #started = performance.now();
+  readonly #start: number;
   readonly #stations: Station[] = [];
   readonly #tally: Tally = { devices: 0, dead: 0 };
   readonly #stopping = new AbortController();
@@ -101,6 +106,7 @@ class Line implements Poller {
   constructor(options: PollerOptions) {
     const { devices, connection } = options;
     this.#options = options;
+    this.#start = options.start ?? performance.now();
     this.#log = options.log.child({ connection });
     this.#trouble = repeated(this.#log);
     for (const [index, device] of devices.entries()) this.#stations.push(this.#station(device, index / devices.length));
@@ -165,7 +171,7 @@ class Line implements Poller {
 
   #station(device: Device, phase: number): Station {
     const { onState } = this.#options;
-    return new Station(device, this.#started, phase, {
+    return new Station(device, this.#start, phase, {
       stats: this.stats,
       tally: this.#tally,
       late: this.#trouble,

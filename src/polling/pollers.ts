@@ -69,10 +69,11 @@ interface Running {
 export function preparePollers(log: Logger, onBatch: (batch: Batch) => void): Pollers {
   const running = new Map<string, Running>();
   const past = noPolls();
+  const origin = performance.now();
   let stopped = false;
   const sampling = setInterval(sample, SAMPLE_EVERY).unref();
 
-  const start = (line: Line): Running => watched(line, startPoller({ ...line, log, onBatch }));
+  const start = (line: Line): Running => watched(line, startPoller({ ...line, start: origin, log, onBatch }));
   const end = async ({ line, poller }: Running): Promise<void> => {
     running.delete(line.connection);
     await poller.stop();

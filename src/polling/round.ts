@@ -130,7 +130,8 @@ export class Round {
       this.#timerAt = Number.POSITIVE_INFINITY;
       this.pump();
     };
-    this.#timer = setTimeout(wake, Math.min(at - now, LONGEST_TIMER));
+    // Timers cut off parts of a millisecond: rounded down, it would wake too early, and once more.
+    this.#timer = setTimeout(wake, Math.min(Math.ceil(at - now), LONGEST_TIMER));
   }
 
   async #read(station: Station, set: DueSet): Promise<void> {

@@ -5,6 +5,7 @@ import type { Driver, Listener, Session, Subscription } from '../../src/driver.j
 import { TidegateError } from '../../src/errors.js';
 import type { Batch, Device, Flaw, Point, Samples, Value } from '../../src/model.js';
 import { type DeviceState, type Poller, startPoller } from '../../src/polling/poller.js';
+import type { Line } from '../../src/polling/pollers.js';
 
 /** One read that reached the wire. */
 export interface Read {
@@ -46,12 +47,7 @@ export class ScriptedWire {
   start(devices: readonly Device[], onBatch: (batch: Batch) => void = () => {}): Poller {
     const logger = pino({ level: 'debug' }, { write: (line: string) => void this.log.push(JSON.parse(line)) });
     return startPoller({
-      connection: 'wire',
-      driver: this.driver(),
-      settings: {},
-      devices,
-      data: '/nowhere',
-      gateway: 'test',
+      ...this.line('wire', devices),
       log: logger,
       onBatch: (batch) => {
         this.batches.push(batch);
@@ -60,6 +56,11 @@ export class ScriptedWire {
       onState: (device, state: DeviceState, reason) =>
         void this.states.push(`${device.id} ${state}${reason === undefined ? '' : `: ${reason}`}`),
     });
+  }
+
+  /** A connection on this wire. */
+  line(connection: string, devices: readonly Device[]): Line {
+    return { connection, driver: this.driver(), settings: {}, devices, data: '/nowhere', gateway: 'test' };
   }
 
   /** The listener that a device has now. */

@@ -1,15 +1,17 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Poller } from '../../src/polling/poller.js';
+import { preparePollers } from '../../src/polling/pollers.js';
 import { device, good, later, ScriptedWire } from '../support/scripted-wire.js';
 
 let wire: ScriptedWire;
-let poller: Poller;
+let poller: Poller | undefined;
 beforeEach(() => {
   vi.useFakeTimers();
   wire = new ScriptedWire();
 });
 afterEach(async () => {
-  await poller.stop();
+  await poller?.stop();
   vi.useRealTimers();
 });
 
@@ -32,7 +34,7 @@ describe('polling by schedule', () => {
       'fast+slow',
     ]);
     expect(since(wire.timesOf('a'))).toEqual([0, 1000, 2000, 3000, 4000, 5000, 6000]);
-    expect(poller.stats).toEqual({
+    expect(poller?.stats).toEqual({
       polls: 7,
       pushes: 0,
       readings: 10,
@@ -48,6 +50,20 @@ describe('polling by schedule', () => {
     await vi.advanceTimersByTimeAsync(2500);
     expect(new Set(wire.batches.map(({ points }) => points)).size).toBe(1);
     expect(new Set(wire.reads.map(({ list }) => list)).size).toBe(1);
+  });
+
+  test('wires that were opened at different times are polled at the same moments', async () => {
+    const pollers = preparePollers(pino({ level: 'silent' }), () => {});
+    onTestFinished(pollers.stop);
+    const wires = [wire, new ScriptedWire()] as const;
+    const lines = wires.map((each, index) => each.line(`wire-${index}`, [device(`on-${index}`, { p: {} })]));
+    await pollers.use(lines.slice(0, 1));
+    await vi.advanceTimersByTimeAsync(300.5);
+    await pollers.use(lines);
+    await vi.advanceTimersByTimeAsync(2500);
+    const [first, second] = wires.map(({ reads }) => reads.slice(1).map(({ at }) => at));
+    expect(first).toHaveLength(2);
+    expect(second).toEqual(first);
   });
 
   test('devices of one wire take their turns spread over the interval', async () => {
