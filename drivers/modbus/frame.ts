@@ -120,12 +120,15 @@ function request(unit: number, code: number, address: number, value: number): Bu
 /**
  * Whether the frame's length fits what it says about itself. Where it does not, nothing that follows on the wire can be trusted.
  * @param frame unit id, function and data, with two bytes more at the end
+ * @param request what it answers, if anything
  */
-export function isWellFormed(frame: Uint8Array): boolean {
+export function isWellFormed(frame: Uint8Array, request?: Uint8Array): boolean {
   const length = frame.length - CRC_LENGTH;
   const code = frame[1] as number;
   if (code >= 0x80) return length === 3;
   if (code >= 1 && code <= 4) return length === DATA_AT + (frame[2] as number);
+  // Some devices tell who they are in a way of their own; the frame around it is sound.
+  if (code === 43 && request?.[1] === code) return true;
   return length === replyLength(frame, frame);
 }
 
@@ -156,7 +159,10 @@ export function judge(request: Uint8Array, frame: Uint8Array): Failure | undefin
     if (frame[2] === expected) return undefined;
     return new Failure(`reply with ${frame[2]} bytes instead of ${expected}`, 0, false);
   }
-  if (code === 43) return undefined;
+  if (code === 43) {
+    const isWhole = identityLength(frame) === frame.length - CRC_LENGTH;
+    return isWhole ? undefined : new Failure('malformed identification', 0, false);
+  }
   for (let at = 2; at < frame.length - CRC_LENGTH; at += 1)
     if (frame[at] !== request[at]) return new Failure('reply does not repeat the request', 0, false);
   return undefined;

@@ -152,12 +152,12 @@ class TcpWire implements Wire {
   #take(frame: Buffer): void {
     if (this.#broken) return;
     const header = this.#port._clientRcvData;
-    if (!isHeader(header) || !isWellFormed(frame)) {
+    const id = header.readUInt16BE(0);
+    const exchange = this.#exchanges.get(id);
+    if (!isHeader(header) || !isWellFormed(frame, exchange?.request)) {
       this.#break('garbage instead of a Modbus reply');
       return;
     }
-    const id = header.readUInt16BE(0);
-    const exchange = this.#exchanges.get(id);
     if (!exchange?.waiting) {
       if (exchange) this.#silent = 0;
       this.#options.stray?.(`${exchange ? 'late' : 'unasked'} reply of unit ${frame[0]}, transaction ${id}, dropped`);

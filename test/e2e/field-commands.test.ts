@@ -1,7 +1,8 @@
 /** `read` and `write` on a wire that can be opened only once: by way of the gateway that holds it, or on their own. */
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { ask, heard } from '../support/asker.js';
 import { type Running, run, start } from '../support/command.js';
-import { frame, type ModbusPeer, refusing, startModbusPeer } from '../support/modbus-peer.js';
+import { frame, holdNext, type ModbusPeer, refusing, startModbusPeer } from '../support/modbus-peer.js';
 import { SiteFolder } from '../support/site-folder.js';
 
 const PROFILE = `profile: acme/pump
@@ -165,6 +166,36 @@ test('a device that the running gateway does not know yet', async () => {
   });
   expect((await tidegate('read', 'pump-2')).code).toBe(0);
   expect(connections).toBe(2);
+});
+
+test('a write goes next on the wire, however many reads are due', async () => {
+  const units = Array.from({ length: 20 }, (_, index) => index + 1);
+  folder.write('device-profiles/acme/pump.yaml', PROFILE.replace('points:', 'defaults: { every: 50ms }\npoints:'));
+  folder.say({
+    connections: { hall: { driver: 'modbus', tcp: `127.0.0.1:${pump.port}`, timeout: '20s' } },
+    devices: Object.fromEntries(
+      units.map((unit) => [`pump-${unit}`, { profile: 'acme/pump', connection: 'hall', unit }]),
+    ),
+    upstreams: {},
+  });
+  await gateway();
+  const held = await holdNext(pump);
+  const writer = await ask(folder.path, {
+    ask: 'write',
+    device: 'pump-17',
+    connection: 'hall',
+    point: 'mode',
+    value: 'off',
+  });
+  await heard(writer);
+  // By now all twenty have missed their time, and the wire has stood still for a second: the write was the last to come.
+  const before = pump.asked.length;
+  held.release();
+  await expect.poll(() => pump.asked.length, { timeout: 15_000 }).toBeGreaterThan(before + 2);
+  expect(pump.asked.slice(before, before + 2)).toMatchObject([
+    { unit: 17, code: 6, address: 11, count: 0 },
+    { unit: 17, code: 3, address: 11 },
+  ]);
 });
 
 test('a wire that is down is told by the gateway that holds it', async () => {

@@ -115,3 +115,16 @@ export async function startModbusPeer(answer: (asked: Asked) => Answer = truthfu
   };
   return peer;
 }
+
+/** Resolves when the next request has come, and holds back its answer until it is released. */
+export async function holdNext(peer: ModbusPeer): Promise<{ release(): void }> {
+  const { answer } = peer;
+  const held = await new Promise<Asked>((resolve) => {
+    peer.answer = (asked) => {
+      peer.answer = answer;
+      resolve(asked);
+      return undefined;
+    };
+  });
+  return { release: () => void held.socket.write(answer(held) ?? '') };
+}

@@ -91,6 +91,23 @@ describe('a scan', () => {
     expect(asked.filter(({ unit, code }) => unit === 2 && code === 43).length).toBeLessThan(20);
   });
 
+  test.each([
+    ['more objects than there are', [43, 14, 1, 1, 0, 0, 3, 0, 4, 0x41, 0x63, 0x6d, 0x65]],
+    ['an object that ends too early', [43, 14, 1, 1, 0, 0, 1, 0, 9, 0x41]],
+    ['bytes behind the last object', [43, 14, 1, 1, 0, 0, 1, 0, 1, 0x41, 7, 7]],
+    ['another kind of answer', [43, 13, 1, 1, 0, 0, 0]],
+    ['hardly anything', [43, 14]],
+  ])('an identity with %s is none, and the scan goes on: tcp', async (_what, pdu) => {
+    const { session } = await open((asked) => {
+      if (asked.code !== 43) return truthful(asked);
+      return asked.unit === 1 ? frame(asked.id, asked.unit, pdu) : telling({ 0: 'Acme' })(asked);
+    });
+    expect(await scan(session, 1, 2)).toEqual([
+      { settings: { unit: 1 }, identity: {} },
+      { settings: { unit: 2 }, identity: { vendor: 'Acme' } },
+    ]);
+  });
+
   test('a wire on which nobody answers is not given up', async () => {
     const { session } = await open(() => undefined);
     expect(await scan(session, 1, 9)).toEqual([]);
