@@ -9,7 +9,6 @@ import {
   makeNodeId,
   NodeClass,
   type NodeId,
-  promoteOpaqueStructure,
   ReadRequest,
   type ReferenceDescription,
   TimestampsToReturn,
@@ -21,6 +20,7 @@ import { writeName } from './address.js';
 import { builtInName } from './built-in.js';
 import type { Nodes } from './nodes.js';
 import { isBad, wordsOf } from './status.js';
+import { openStructures } from './structures.js';
 import { decode, Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
@@ -120,7 +120,7 @@ async function describe(wire: Wire, children: readonly ReferenceDescription[]): 
   const results = await wire.inParts('read', asked, async (nodesToRead) => {
     const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
     const { results: values } = await wire.call<{ results: DataValue[] | null }>(request);
-    await promoteOpaqueStructure(wire.session, (values ?? []) as never);
+    await openStructures(wire, values ?? []);
     return values ?? [];
   });
   return children.map((child) => {

@@ -3,6 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 import {
   type ClientSession,
   crypto_utils as crypto,
+  DataTypeExtractStrategy,
   type EndpointDescription,
   MessageSecurityMode,
   OPCUAClient,
@@ -165,6 +166,7 @@ function openClient(
     connectionStrategy: { maxRetry: 0 },
     keepSessionAlive: false,
     endpointMustExist: false,
+    dataTypeExtractStrategy: DataTypeExtractStrategy.Lazy,
     requestedSessionTimeout: SESSION_TIMEOUT,
     transportTimeout: timeout,
     certificateKeyPairProvider: {

@@ -1,12 +1,5 @@
 /** Reads points: few requests, one result for each point, whatever the server says of the others. */
-import {
-  AttributeIds,
-  type DataValue,
-  promoteOpaqueStructure,
-  ReadRequest,
-  ReadValueId,
-  TimestampsToReturn,
-} from 'node-opcua-client';
+import { AttributeIds, type DataValue, ReadRequest, ReadValueId, TimestampsToReturn } from 'node-opcua-client';
 import type { ReadOptions } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
@@ -14,6 +7,7 @@ import { builtInName } from './built-in.js';
 import type { Nodes, Place } from './nodes.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
 import { flawOf, isBad, isSilence } from './status.js';
+import { openStructures } from './structures.js';
 import { decode, Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
@@ -108,7 +102,7 @@ export async function readPoints(
 async function readPart(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> {
   const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Source, nodesToRead });
   const { results } = await wire.call<{ results: DataValue[] | null }>(request);
-  await promoteOpaqueStructure(wire.session, (results ?? []) as never);
+  await openStructures(wire, results ?? []);
   return results ?? [];
 }
 

@@ -12,7 +12,6 @@ import {
   MonitoringMode,
   PublishRequest,
   type PublishResponse,
-  promoteOpaqueStructure,
   TimestampsToReturn,
 } from 'node-opcua-client';
 import type { Listener, Subscription } from '../../src/driver.js';
@@ -22,6 +21,7 @@ import type { Nodes } from './nodes.js';
 import { type Asked, askFor, judge } from './reader.js';
 import type { OpcuaAddress, OpcuaConnection, OpcuaDevice } from './schema.js';
 import { isBad, type Status, wordsOf } from './status.js';
+import { openStructures } from './structures.js';
 import { Fault, type Wire } from './wire.js';
 
 /** Publish requests that wait at the server, so that one is there while the answer to another travels. */
@@ -235,7 +235,12 @@ export class Monitor {
       if (items.length === 0) continue;
       // Structures may have to be looked up first; what comes later waits behind them.
       this.#tail = this.#tail
-        .then(() => promoteOpaqueStructure(this.#wire.session, items as never))
+        .then(() =>
+          openStructures(
+            this.#wire,
+            items.map(({ value }) => value),
+          ),
+        )
         .then(() => this.#tell(items))
         .catch((error: unknown) => void this.#wire.break(`a notification cannot be read: ${messageOf(error)}`));
     }

@@ -1,6 +1,7 @@
 /** From what a variable holds to the raw value of a point: by the point's type, never guessing. */
 import { type PointType, Structure, type Value } from '../../src/model.js';
 import { BUILT_IN, builtInName } from './built-in.js';
+import { builtInOf, fieldsOf } from './structures.js';
 
 /** A Variant (OPC UA Part 6 §5.2.2.16) as the library decodes it. */
 export interface Variant {
@@ -34,7 +35,7 @@ const RANGES: Partial<Record<PointType, readonly [least: number, most: number]>>
 /** The raw value of a point of this type, or why there is none. An array of one element stands for that element. */
 export function decode(type: PointType, variant: Variant): Value | Unfit {
   const { dataType, arrayType } = variant;
-  if (type === 'json') return dataType === 0 ? new Unfit('no value') : Structure.of(plainVariant(variant));
+  if (type === 'json') return dataType === 0 ? new Unfit('no value') : structureOf(variant);
   if (arrayType === 0) return decodeScalar(type, dataType, variant.value);
   const elements = variant.value as ArrayLike<unknown> | null;
   if (elements?.length === 1) return decodeScalar(type, dataType, elements[0]);
@@ -53,12 +54,9 @@ function decodeScalar(type: PointType, dataType: number, value: unknown): Value 
       return typeof value === 'boolean' ? value : unlike(type, dataType);
     case 'string':
       return textOf(dataType, value) ?? unlike(type, dataType);
+    case 'float32':
     case 'float64':
       return numberOf(dataType, value) ?? unlike(type, dataType);
-    case 'float32': {
-      const number = numberOf(dataType, value);
-      return number === undefined ? unlike(type, dataType) : number;
-    }
     case 'int64':
     case 'uint64':
       return wide(type, dataType, value);
@@ -144,7 +142,16 @@ function textOf(dataType: number, value: unknown): string | undefined {
   }
 }
 
-// Structures, as plain values for JSON
+// Arrays and structures, as plain values for JSON
+
+function structureOf(variant: Variant): Structure | Unfit {
+  try {
+    return Structure.of(plainVariant(variant));
+  } catch (error) {
+    if (error instanceof Unfit) return error;
+    throw error;
+  }
+}
 
 function plainVariant({ dataType, arrayType, value, dimensions }: Variant): unknown {
   if (arrayType === 0) return plain(dataType, value);
@@ -169,39 +176,18 @@ function plain(dataType: number, value: unknown): unknown {
   return textOf(dataType, value) ?? value;
 }
 
-/** What a structure's class says of its fields. */
-interface Schema {
-  readonly fields: readonly { readonly name: string; readonly fieldType: string; readonly isArray?: boolean }[];
-  getBaseSchema?(): Schema | null | undefined;
-}
-
+/** By the names that the server gives the fields (OPC UA Part 6 §5.4.6). */
 function plainStructure(value: unknown): unknown {
-  const { schema } = value as { schema?: Schema };
-  if (schema === undefined || typeof value !== 'object' || value === null) return value;
-  const held = value as Readonly<Record<string, unknown>>;
-  const fields: [string, unknown][] = [];
-  for (const { name, fieldType, isArray } of fieldsOf(schema)) {
-    const content = held[name];
-    if (content === undefined) continue;
-    const one = (part: unknown) => plainField(fieldType, part);
-    fields.push([name, isArray ? Array.from((content ?? []) as ArrayLike<unknown>, one) : one(content)]);
+  const structure = value as Readonly<Record<string, unknown>>;
+  const fields = fieldsOf(structure);
+  if (fields === undefined) throw new Unfit('is a structure of which the server does not tell the fields');
+  const told: [string, unknown][] = [];
+  for (const field of fields) {
+    const held = structure[field.name];
+    if (held === undefined) continue;
+    const dataType = builtInOf(field) ?? (T.ExtensionObject as number);
+    const one = (part: unknown) => plain(dataType, part);
+    told.push([field.originalName, field.isArray ? Array.from((held ?? []) as ArrayLike<unknown>, one) : one(held)]);
   }
-  return Object.fromEntries(fields);
-}
-
-function fieldsOf(schema: Schema): Schema['fields'] {
-  const base = schema.getBaseSchema?.();
-  return [...(base && base !== schema ? fieldsOf(base) : []), ...(schema.fields ?? [])];
-}
-
-function plainField(fieldType: string, value: unknown): unknown {
-  const dataType = BUILT_IN.get(fieldType);
-  if (dataType !== undefined) return plain(dataType, value);
-  if (fieldType === 'UtcTime') return plain(T.DateTime as number, value);
-  if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Date) return value.toISOString();
-  if (ArrayBuffer.isView(value)) return plain(T.ByteString as number, value);
-  if ('schema' in value) return plainStructure(value);
-  const { text, name } = value as { text?: unknown; name?: unknown };
-  return text ?? name ?? String(value);
+  return Object.fromEntries(told);
 }

@@ -100,9 +100,9 @@ test('a structure of the standard, by its fields', async () => {
   const point = { ...pointOf('json', 'Temp'), address: { ...pointOf('json', 'Temp').address, node: 'i=2256' } };
   const { values } = await (await connect()).read(deviceOf([point]), [point], { signal });
   const status = (values[0] as Structure).toJSON() as Record<string, unknown>;
-  expect(status.state).toBe(0);
-  expect(status.startTime).toMatch(/^\d{4}-\d\d-\d\dT/);
-  expect(status.buildInfo).toMatchObject({ productUri: expect.any(String) });
+  expect(status.State).toBe(0);
+  expect(status.StartTime).toMatch(/^\d{4}-\d\d-\d\dT/);
+  expect(status.BuildInfo).toMatchObject({ ProductUri: expect.any(String) });
 });
 
 test('relative paths begin at the root of their device', async () => {

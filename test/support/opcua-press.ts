@@ -2,6 +2,7 @@
 import type { OPCUAServer } from 'node-opcua-server';
 import { loadLibrary } from '../../drivers/opcua/library.js';
 import { type Plant, PRESS } from './opcua-peer.js';
+import { TYPES } from './opcua-types.js';
 
 type Space = NonNullable<OPCUAServer['engine']['addressSpace']>;
 type Variable = ReturnType<ReturnType<Space['getOwnNamespace']>['addVariable']>;
@@ -34,7 +35,7 @@ const HOLDS: readonly [name: string, type: string, value: unknown, access?: 'wri
 
 /** Fills the server. */
 export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: Plant): Promise<Variables> {
-  const { DataType, StatusCodes, Variant, VariantArrayType } = await loadLibrary();
+  const { DataType, makeNodeId, StatusCodes, Variant, VariantArrayType } = await loadLibrary();
   const space = server.engine.addressSpace as Space;
   for (const uri of before) space.registerNamespace(uri);
   const own = space.registerNamespace(PRESS);
@@ -60,6 +61,34 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
     return variable;
   };
   for (const [name, type, value, access] of HOLDS) add(name, type, value, access);
+  const types = space.getNamespaceIndex(TYPES);
+  const axisType = space.findDataType('Axis', types) as never;
+  const driveType = space.findDataType('Drive', types) as never;
+  const toolType = space.findDataType('Tool', types) as never;
+  const secretType = space.findDataType('Secret', types) as never;
+  const axis = { position: 1.25, name: 'X', trace: [1, -2, 3], phase: 2, travel: { low: -10, high: 10 } };
+  const typed: readonly [string, dataType: unknown, unknown][] = [
+    ['Axis', axisType, space.constructExtensionObject(axisType, axis)],
+    ['Drive', driveType, space.constructExtensionObject(driveType, { ...axis, load: 0.25 })],
+    ['Tool', toolType, space.constructExtensionObject(toolType, { name: 'Drill' })],
+    ['Opaque', secretType, space.constructExtensionObject(secretType, { Code: 1 })],
+    ['Phase', space.findDataType('Phase', types), 1],
+  ];
+  for (const [name, dataType, value] of typed) {
+    const variable = own.addVariable({
+      componentOf: press,
+      browseName: name,
+      nodeId: `s=${name}`,
+      dataType: dataType as never,
+      accessLevel: 'CurrentRead | CurrentWrite',
+      userAccessLevel: 'CurrentRead | CurrentWrite',
+      minimumSamplingInterval: 0,
+    });
+    variable.setValueFromSource({ dataType: name === 'Phase' ? 'Int32' : 'ExtensionObject', value } as never);
+    variables.set(name, variable);
+  }
+  // What it is made of, nobody can ask any more.
+  space.deleteNode(makeNodeId(5003, types));
   for (let index = 0; index < many; index++) add(`Many.${index}`, 'Double', index);
   for (const name of ['Gone.A', 'Gone.B'])
     variables.get(name)?.setValueFromSource({ dataType: 'Null' }, StatusCodes.BadNoCommunication);

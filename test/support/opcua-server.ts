@@ -1,20 +1,27 @@
 /** The OPC UA server that `opcua-peer.ts` starts in a process of its own: what it is to be comes as JSON, what it is to do as messages. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { OPCUAServer } from 'node-opcua-server';
 import { namesOf } from '../../drivers/opcua/certificate.js';
 import { loadLibrary } from '../../drivers/opcua/library.js';
 import { prepareServer } from '../../drivers/opcua/server.js';
 import type { Order, Plant } from './opcua-peer.js';
 import { fillPress, type Variables } from './opcua-press.js';
+import { TYPES_NODESET } from './opcua-types.js';
 
 const { StatusCodes, Variant } = await loadLibrary();
+const { nodesets } = await import('node-opcua-nodesets');
 const plant = JSON.parse(process.argv[2] ?? '{}') as Plant;
 const certificate = new X509Certificate(plant.identity.certificate);
+const folder = process.argv[3] ?? '';
+const types = join(folder, 'types.xml');
+writeFileSync(types, TYPES_NODESET);
 let accepted = plant.accepts;
 const server = await prepareServer({
   host: '127.0.0.1',
   port: plant.port ?? 0,
-  folder: process.argv[3] ?? '',
+  folder,
   identity: {
     certificate,
     key: createPrivateKey(plant.identity.key),
@@ -23,6 +30,7 @@ const server = await prepareServer({
   accepts: (shown) => accepted?.includes(new X509Certificate(shown).fingerprint256) ?? true,
   options: {
     allowAnonymous: true,
+    nodesets: [nodesets.standard, types],
     ...(plant.policies && { securityPolicies: plant.policies as never }),
     ...(plant.modes && { securityModes: plant.modes as never }),
     ...(plant.users && {
