@@ -125,6 +125,8 @@ export interface Decoded {
 export interface Samples extends Decoded {
   /** False when the device gave no reply at all, not even an exception: the sign of a dead device. */
   readonly answered: boolean;
+  /** Time of the source, milliseconds since 1970: the latest that any of the values has, for then all of them held. Absent: now. */
+  readonly at?: number;
   /** Index of point → the raw words as text (`4366 8000`), when they were asked for. */
   readonly raw?: Map<number, string>;
 }

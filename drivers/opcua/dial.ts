@@ -31,7 +31,7 @@ export interface Dialled {
   readonly own: X509Certificate;
 }
 
-/** Milliseconds that a server keeps a session of which it hears nothing. */
+/** Milliseconds that a server keeps a session of which it hears nothing, or longer where `keep_alive` is. */
 const SESSION_TIMEOUT = 30_000;
 
 /**
@@ -155,7 +155,7 @@ function userOf(connection: OpcuaConnection): UserIdentityInfo {
 
 /** A client that tries once: to try again is the runtime's. */
 function openClient(
-  { connect_timeout: timeout }: OpcuaConnection,
+  { connect_timeout: timeout, keep_alive: silence }: OpcuaConnection,
   { certificate, key, uri }: Identity,
   options: OPCUAClientOptions,
 ): Pick<Dialled, 'client' | 'cut'> {
@@ -167,7 +167,7 @@ function openClient(
     keepSessionAlive: false,
     endpointMustExist: false,
     dataTypeExtractStrategy: DataTypeExtractStrategy.Lazy,
-    requestedSessionTimeout: SESSION_TIMEOUT,
+    requestedSessionTimeout: Math.max(SESSION_TIMEOUT, 3 * silence),
     transportTimeout: timeout,
     certificateKeyPairProvider: {
       getCertificate: () => certificate.raw,

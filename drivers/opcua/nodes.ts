@@ -124,7 +124,7 @@ export class Nodes {
       }
       asked.push({ index, startingNode: from, relativePath: { elements } });
     });
-    let results: Place[];
+    let results: (Place | undefined)[];
     try {
       results = await this.#wire.inParts('translate', asked, async (part) => {
         const browsePaths = part.map(({ startingNode, relativePath }) => ({ startingNode, relativePath }));
@@ -137,7 +137,7 @@ export class Nodes {
       results = asked.map(() => error.message);
     }
     asked.forEach(({ index }, at) => {
-      places[index] = results[at] as Place;
+      places[index] = results[at] ?? 'the server left it out of its answer';
     });
     return places;
   }

@@ -41,6 +41,12 @@ export function judge(
     : { value: decoded, flaw };
 }
 
+/** Time of the source, milliseconds since 1970; undefined where the server tells none, or that its clock was not set. */
+export function timeOf({ sourceTimestamp }: DataValue): number | undefined {
+  const time = sourceTimestamp?.getTime() ?? 0;
+  return time > 0 ? time : undefined;
+}
+
 const NOTHING: Variant = { dataType: 0, arrayType: 0, value: null };
 
 /**
@@ -61,6 +67,7 @@ export async function readPoints(
     flaws.set(index, { quality: 'bad', reason });
   };
   let answered = points.length === 0;
+  let latest = 0;
   try {
     const places = await nodes.find(device, points);
     const asked: { readonly index: number; readonly ask: Asked }[] = [];
@@ -84,6 +91,7 @@ export async function readPoints(
       answered ||= !isSilence(result.statusCode);
       const { value, flaw } = judge(points[index] as Point<OpcuaAddress>, result);
       values[index] = value;
+      if (value !== null) latest = Math.max(latest, timeOf(result) ?? 0);
       if (flaw) flaws.set(index, flaw);
       if (options.raw) raw.set(index, rawText(result));
     });
@@ -91,12 +99,19 @@ export async function readPoints(
     const silent = error instanceof TidegateError && error.kind === 'retry';
     if (!silent && !(error instanceof Fault)) throw error;
     answered = !silent;
+    latest = 0;
     points.forEach((_, index) => {
       values[index] = null;
       bad(index, silent ? `timeout: ${messageOf(error)}` : messageOf(error));
     });
   }
-  return { values, answered, ...(flaws.size > 0 && { flaws }), ...(options.raw && { raw }) };
+  return {
+    values,
+    answered,
+    ...(latest > 0 && { at: latest }),
+    ...(flaws.size > 0 && { flaws }),
+    ...(options.raw && { raw }),
+  };
 }
 
 async function readPart(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> {

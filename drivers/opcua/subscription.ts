@@ -18,14 +18,14 @@ import type { Listener, Subscription } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Device, Flaw, Point, Push, Value } from '../../src/model.js';
 import type { Nodes } from './nodes.js';
-import { type Asked, askFor, judge } from './reader.js';
+import { type Asked, askFor, judge, timeOf } from './reader.js';
 import type { OpcuaAddress, OpcuaConnection, OpcuaDevice } from './schema.js';
 import { isBad, type Status, wordsOf } from './status.js';
 import { openStructures } from './structures.js';
 import { Fault, type Wire } from './wire.js';
 
-/** Publish requests that wait at the server, so that one is there while the answer to another travels. */
-const WAITING = 3;
+/** Publish requests that wait at the server, so that one is there while the answer to another travels: no more than the least server takes. */
+const WAITING = 2;
 /** Longest that a server may keep quiet, in milliseconds, before it has to say that it is still there. */
 const QUIET = 10_000;
 /** Milliseconds that a subscription outlives a client of which the server hears nothing. */
@@ -72,6 +72,7 @@ export class Monitor {
   #nextHandle = 1;
   #acknowledge: { subscriptionId: number; sequenceNumber: number }[] = [];
   #expected = 1;
+  #waiting = 0;
   #tail: Promise<void> = Promise.resolve();
 
   constructor(wire: Wire, nodes: Nodes, { publishing }: OpcuaConnection) {
@@ -109,7 +110,7 @@ export class Monitor {
       }
     } catch (error) {
       // Whether the server took them is not known: to open a new session leaves none behind.
-      if (error instanceof TidegateError && error.kind === 'retry') throw this.#wire.break(error.message);
+      if (error instanceof TidegateError && error.kind === 'retry') throw this.#wire.leave(error.message);
       if (!(error instanceof Fault)) throw error;
       this.#wire.log.info({ device: device.id }, `the server does not tell of changes: ${error.message}; it is polled`);
       for (const point of points) polled.add(point);
@@ -138,7 +139,7 @@ export class Monitor {
         }),
       );
       const quiet = answer.revisedPublishingInterval * answer.revisedMaxKeepAliveCount;
-      for (let i = 0; i < WAITING; i++) void this.#publish(quiet);
+      for (let count = 0; count < WAITING; count++) void this.#publish(quiet);
       return answer.subscriptionId;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
@@ -203,6 +204,7 @@ export class Monitor {
   /** Keeps one publish request waiting at the server. */
   async #publish(quiet: number): Promise<void> {
     const limit = Math.min(ENDLESS, WAITING * quiet + this.#wire.timeout);
+    this.#waiting += 1;
     try {
       while (true) {
         const subscriptionAcknowledgements = this.#acknowledge.splice(0);
@@ -213,8 +215,10 @@ export class Monitor {
         this.#take(answer);
       }
     } catch (error) {
-      if (error instanceof Fault && error.status.name === 'BadTooManyPublishRequests') return;
-      this.#wire.break(`the subscription ended: ${messageOf(error)}`);
+      this.#waiting -= 1;
+      const fewer = error instanceof Fault && error.status.name === 'BadTooManyPublishRequests';
+      if (fewer && this.#waiting > 0) return;
+      this.#wire.leave(`the subscription ended: ${messageOf(error)}`);
     }
   }
 
@@ -225,12 +229,12 @@ export class Monitor {
     this.#acknowledge.push({ subscriptionId, sequenceNumber });
     if (sequenceNumber !== this.#expected) {
       // What a lost message told may never be told again: a new session begins with all values.
-      this.#wire.break(`the server lost messages ${this.#expected} to ${sequenceNumber - 1}`);
+      this.#wire.leave(`the server lost messages ${this.#expected} to ${sequenceNumber - 1}`);
       return;
     }
     this.#expected = sequenceNumber === 0xffff_ffff ? 1 : sequenceNumber + 1;
     for (const notification of notifications) {
-      if (notification?.status) this.#wire.break(`the subscription ended: ${wordsOf(notification.status)}`);
+      if (notification?.status) this.#wire.leave(`the subscription ended: ${wordsOf(notification.status)}`);
       const items = notification?.monitoredItems ?? [];
       if (items.length === 0) continue;
       // Structures may have to be looked up first; what comes later waits behind them.
@@ -242,7 +246,7 @@ export class Monitor {
           ),
         )
         .then(() => this.#tell(items))
-        .catch((error: unknown) => void this.#wire.break(`a notification cannot be read: ${messageOf(error)}`));
+        .catch((error: unknown) => void this.#wire.leave(`a notification cannot be read: ${messageOf(error)}`));
     }
   }
 
@@ -257,7 +261,7 @@ export class Monitor {
       const target = this.#targets.get(clientHandle);
       if (!target) continue;
       const { feed, index } = target;
-      const at = value.sourceTimestamp?.getTime();
+      const at = timeOf(value);
       push = drafts.get(feed);
       if (push && (push.at !== at || (index <= push.last && push.indexes.includes(index)))) {
         send(feed, push);

@@ -87,6 +87,7 @@ export class Wire {
   readonly #heart: NodeJS.Timeout;
   #end: TidegateError | undefined;
   #closing: Promise<void> | undefined;
+  #signedIn = true;
   #beating = false;
   #heardAt = performance.now();
   #warnedAt = performance.now();
@@ -101,7 +102,9 @@ export class Wire {
     const lost = () => this.break('the server closed the connection');
     line.client.on('connection_lost', lost).on('close', lost);
     line.session.on('session_closed', lost);
-    this.#heart = setInterval(() => void this.#beat(connection.keep_alive), connection.keep_alive / 2).unref();
+    // The server may let go of a session earlier than it was asked for.
+    const silence = Math.min(connection.keep_alive, (line.session.timeout || Number.POSITIVE_INFINITY) / 2);
+    this.#heart = setInterval(() => void this.#beat(silence), silence / 2).unref();
     this.#warn();
   }
 
@@ -172,19 +175,19 @@ export class Wire {
 
   /**
    * Does something with many operands, as many at a time as the server takes; where it wants fewer than it said, it gets fewer.
-   * @param work gives one result for each operand, in their order
+   * @param work gives one result for each operand, in their order; those that the server left out are undefined
    */
   async inParts<Operand, Result>(
     service: keyof Limits,
     operands: readonly Operand[],
     work: (part: Operand[]) => Promise<readonly Result[]>,
-  ): Promise<Result[]> {
-    const results: Result[] = [];
+  ): Promise<(Result | undefined)[]> {
+    const results: (Result | undefined)[] = [];
     while (results.length < operands.length) {
       const part = operands.slice(results.length, results.length + this.limits[service]);
       try {
         const done = await work(part);
-        for (let i = 0; i < part.length; i++) results.push(done[i] as Result);
+        for (let i = 0; i < part.length; i++) results.push(done[i]);
       } catch (error) {
         if (!(error instanceof Fault) || !TOO_MANY.test(error.status.name) || part.length === 1) throw error;
         this.limits[service] = Math.ceil(part.length / 2);
@@ -194,7 +197,7 @@ export class Wire {
   }
 
   /** Reads the values of nodes. */
-  async readValues(nodes: readonly NodeId[]): Promise<DataValue[]> {
+  async readValues(nodes: readonly NodeId[]): Promise<(DataValue | undefined)[]> {
     return this.inParts('read', nodes, async (part) => {
       const nodesToRead = part.map((nodeId) => ({ nodeId, attributeId: AttributeIds.Value }));
       const request = new ReadRequest({ timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
@@ -203,13 +206,20 @@ export class Wire {
     });
   }
 
-  /** Ends the session from our side because it is of no more use. Gives the error that all calls now fail with. */
+  /** Ends a session whose connection is gone, or not to be used any more. Gives the error that all calls now fail with. */
   break(reason: string): TidegateError {
+    this.#signedIn = false;
+    const error = this.leave(reason);
+    this.#line.cut();
+    return error;
+  }
+
+  /** Ends a session that is of no more use on a connection that is: `close` signs off, for servers allow few sessions. */
+  leave(reason: string): TidegateError {
     if (this.#end) return this.#end;
     const error = new TidegateError('LINK_DOWN', reason);
     this.#finish(error);
     for (const told of this.#broken) told(error);
-    this.#line.cut();
     return error;
   }
 
@@ -220,11 +230,10 @@ export class Wire {
   }
 
   async #close(): Promise<void> {
-    const open = this.#end === undefined;
     this.#finish(new TidegateError('LINK_DOWN', 'the session was closed'));
     const { client, session, cut } = this.#line;
     const goodbye = (async () => {
-      if (open) await session.close(true);
+      if (this.#signedIn) await session.close(true);
       await client.disconnect();
     })().catch(() => {});
     let timer: NodeJS.Timeout | undefined;
@@ -260,7 +269,7 @@ export class Wire {
       const [state] = await this.readValues([STATE]);
       const value = state?.value?.value;
       if (typeof value === 'number' && value !== RUNNING && STATES[value] === 'Shutdown')
-        this.break('the server is shutting down');
+        this.leave('the server is shutting down');
     } catch (error) {
       if (!(error instanceof Fault)) this.break(messageOf(error));
     } finally {

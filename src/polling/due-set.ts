@@ -6,7 +6,8 @@ import { compileScaling, type Scaling, withFactors } from '../scaling.js';
  * What a driver brought must be what was asked for: a value or a flaw for each of so many points.
  * @throws Error, in words for the driver's author, when it is not
  */
-export function checkSamples({ values, flaws }: Decoded, count: number): void {
+export function checkSamples({ values, flaws, at }: Decoded & { readonly at?: number }, count: number): void {
+  if (at !== undefined && !Number.isFinite(at)) throw new Error(`the driver gave values of the time ${at}`);
   if (values.length !== count) throw new Error(`the driver gave ${values.length} values for ${count} points`);
   for (let index = 0; index < count; index++) {
     const value = values[index];

@@ -31,8 +31,7 @@ export class PushReader {
    * @throws Error, in words for the driver's author, when the push is not what a push must be
    */
   read(push: Push): Pushed {
-    const { at, indexes } = push;
-    if (at !== undefined && !Number.isFinite(at)) throw new Error(`the driver pushed values of the time ${at}`);
+    const { indexes } = push;
     checkSamples(push, indexes?.length ?? this.#points.length);
     const set = this.#setOf(indexes);
     if (!this.#factors) return { set, decoded: push };

@@ -124,7 +124,7 @@ export class Station {
     const revived = samples.answered && this.#breaker.hit();
     if (!samples.answered) this.#missed(set, silenceOf(samples), now);
     else if (revived) this.#readAll(now);
-    else this.#report(set, samples);
+    else this.#report(set, samples, samples.at);
     // Only now: whatever is thrown above is held against this read.
     this.#reading = undefined;
     if (samples.answered) this.#answered(now);

@@ -105,6 +105,20 @@ test('a structure of the standard, by its fields', async () => {
   expect(status.BuildInfo).toMatchObject({ ProductUri: expect.any(String) });
 });
 
+test('what is read has the time of its source: the latest, for then all of it held', async () => {
+  const [early, late] = [Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2)];
+  await peer.tell({ what: 'set', node: 'Spoilt', value: 5, at: early });
+  await peer.tell({ what: 'set', node: 'Temp', value: 21.5, at: late });
+  const points = [pointOf('float64', 'Spoilt'), pointOf('float64', 'Temp'), pointOf('float64', 'Nowhere')];
+  const session = await connect();
+  for (const [count, at] of [
+    [1, early],
+    [3, late],
+  ] as const)
+    expect((await session.read(deviceOf(points), points.slice(0, count), { signal })).at).toBe(at);
+  expect((await session.read(deviceOf(points), points.slice(2), { signal })).at).toBeUndefined();
+});
+
 test('relative paths begin at the root of their device', async () => {
   const session = await connect();
   const points = [pointOf('float64', 'Temp', { path: `nsu=${PRESS};Temp` })];
@@ -308,15 +322,17 @@ describe('the way back', () => {
     return { poller, batches, next };
   }
 
-  test('after a session that expired, and after a restart: one session, one subscription', async () => {
+  test('after a session or a subscription that expired, and after a restart: one session, one subscription', async () => {
     let target = await startPeer({ identity });
     const { poller, next } = run(target);
     try {
       await next();
-      const expired = next();
-      await target.tell({ what: 'expire' });
-      await expired;
-      expect(await target.tell({ what: 'count' })).toEqual({ sessions: 1, subscriptions: 1 });
+      for (const what of ['expire', 'forget'] as const) {
+        const back = next();
+        await target.tell({ what });
+        await back;
+        expect(await target.tell({ what: 'count' })).toEqual({ sessions: 1, subscriptions: 1 });
+      }
       const back = next();
       await target.kill();
       target = await startPeer({ identity, port: target.port });

@@ -47,6 +47,8 @@ export type Order =
   | { readonly what: 'accept'; readonly fingerprints?: readonly string[] }
   /** Forgets all sessions, as after their timeout. */
   | { readonly what: 'expire' }
+  /** Ends all subscriptions, as after their lifetime; the sessions live on. */
+  | { readonly what: 'forget' }
   | { readonly what: 'churn'; readonly items: number; readonly every: number }
   | { readonly what: 'shutdown'; readonly grace?: number };
 

@@ -72,6 +72,8 @@ async function obey(order: Order): Promise<unknown> {
       return undefined;
     case 'expire':
       return expireSessions(server);
+    case 'forget':
+      return forgetSubscriptions(server);
     case 'churn': {
       let round = 0;
       const churn = (): void => {
@@ -88,8 +90,21 @@ async function obey(order: Order): Promise<unknown> {
   }
 }
 
-function expireSessions({ engine }: OPCUAServer): void {
-  const { _sessions: sessions } = engine as unknown as { _sessions: Record<string, { authenticationToken: never }> };
-  for (const { authenticationToken } of Object.values(sessions))
-    engine.closeSession(authenticationToken, true, 'Timeout');
+interface ServerSession {
+  readonly authenticationToken: never;
+  readonly publishEngine: { readonly subscriptions: readonly { readonly id: number }[] };
+  deleteSubscription(id: number): unknown;
+}
+
+function sessionsOf({ engine }: OPCUAServer): ServerSession[] {
+  return Object.values((engine as unknown as { _sessions: Record<string, ServerSession> })._sessions);
+}
+
+function expireSessions(of: OPCUAServer): void {
+  for (const { authenticationToken } of sessionsOf(of)) of.engine.closeSession(authenticationToken, true, 'Timeout');
+}
+
+function forgetSubscriptions(of: OPCUAServer): void {
+  for (const session of sessionsOf(of))
+    for (const { id } of [...session.publishEngine.subscriptions]) session.deleteSubscription(id);
 }

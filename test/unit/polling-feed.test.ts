@@ -132,6 +132,16 @@ describe('points that have to be polled', () => {
     expect(wire.states).toEqual(['pump online']);
   });
 
+  test('keep the time of their source, where they have one', async () => {
+    wire.subscribe = () => ['power'];
+    wire.reply = (read) => ({ ...good(read), ...(wire.reads.length === 1 && { at: 1_700_000_000_000 }) });
+    poller = wire.start([pump]);
+    await soon();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(wire.batches.map(({ sourced }) => sourced)).toEqual([true, false]);
+    expect(wire.batches[0]?.at).toBe(1_700_000_000_000);
+  });
+
   test('that stay unanswered do not turn bad what is pushed', async () => {
     wire.subscribe = () => ['power'];
     wire.reply = (read) => silence(read);
