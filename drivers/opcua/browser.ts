@@ -19,8 +19,8 @@ import type { PointType, Value } from '../../src/model.js';
 import { writeName } from './address.js';
 import { builtInName } from './built-in.js';
 import type { Nodes } from './nodes.js';
+import { openStructures } from './reader.js';
 import { isBad, wordsOf } from './status.js';
-import { openStructures } from './structures.js';
 import { decode, Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 

@@ -1,13 +1,19 @@
 /** Reads points: few requests, one result for each point, whatever the server says of the others. */
-import { AttributeIds, type DataValue, ReadRequest, ReadValueId, TimestampsToReturn } from 'node-opcua-client';
+import {
+  AttributeIds,
+  type DataValue,
+  promoteOpaqueStructure,
+  ReadRequest,
+  ReadValueId,
+  TimestampsToReturn,
+} from 'node-opcua-client';
 import type { ReadOptions } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
-import { builtInName } from './built-in.js';
+import { BUILT_IN, builtInName } from './built-in.js';
 import type { Nodes, Place } from './nodes.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
 import { flawOf, isBad, isSilence } from './status.js';
-import { openStructures } from './structures.js';
 import { decode, Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
@@ -47,6 +53,7 @@ export function timeOf({ sourceTimestamp }: DataValue): number | undefined {
   return time > 0 ? time : undefined;
 }
 
+const STRUCTURE = BUILT_IN.get('ExtensionObject');
 const NOTHING: Variant = { dataType: 0, arrayType: 0, value: null };
 
 /**
@@ -119,6 +126,20 @@ async function readPart(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> 
   const { results } = await wire.call<{ results: DataValue[] | null }>(request);
   await openStructures(wire, results ?? []);
   return results ?? [];
+}
+
+/**
+ * Gives structures of the server's own types their fields: by the types' definitions, which are read when first met, or by the
+ * dictionaries that servers had before OPC UA 1.04. What cannot be opened stays as it is, and is one bad point each.
+ */
+export async function openStructures(wire: Wire, values: readonly DataValue[]): Promise<void> {
+  const closed = values.filter(({ value }) => (value?.dataType as number | undefined) === STRUCTURE);
+  if (closed.length === 0) return;
+  try {
+    await promoteOpaqueStructure(wire.session, closed);
+  } catch (error) {
+    wire.log.debug(`the fields of a structure cannot be read: ${messageOf(error)}`);
+  }
 }
 
 /** `Double 21.5`, as it was before anything was made of it. */

@@ -1,10 +1,5 @@
-/** Structures (OPC UA Part 3 §8): what their fields are is told by the server, in whatever way it has. */
-import { type DataValue, promoteOpaqueStructure } from 'node-opcua-client';
-import { messageOf } from '../../src/errors.js';
+/** Structures (OPC UA Part 3 §8) as the library hands them over: objects whose class says what their fields are. */
 import { BUILT_IN } from './built-in.js';
-import type { Wire } from './wire.js';
-
-const STRUCTURE = BUILT_IN.get('ExtensionObject');
 
 /** One field, as the library describes it. */
 export interface Field {
@@ -25,20 +20,6 @@ interface Schema {
   readonly name: string;
   fields?: readonly Field[];
   getBaseSchema?(): Schema | null | undefined;
-}
-
-/**
- * Gives structures of the server's own types their fields: by the types' definitions, which are read when first met, or by the
- * dictionaries that servers had before OPC UA 1.04. What cannot be opened stays as it is, and is one bad point each.
- */
-export async function openStructures(wire: Wire, values: readonly DataValue[]): Promise<void> {
-  const closed = values.filter(({ value }) => (value?.dataType as number | undefined) === STRUCTURE);
-  if (closed.length === 0) return;
-  try {
-    await promoteOpaqueStructure(wire.session, closed);
-  } catch (error) {
-    wire.log.debug(`the fields of a structure cannot be read: ${messageOf(error)}`);
-  }
 }
 
 /** The fields of a structure, those of the types that it extends first; undefined when they are not known. */

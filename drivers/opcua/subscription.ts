@@ -18,10 +18,9 @@ import type { Listener, Subscription } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Device, Flaw, Point, Push, Value } from '../../src/model.js';
 import type { Nodes } from './nodes.js';
-import { type Asked, askFor, judge, timeOf } from './reader.js';
+import { type Asked, askFor, judge, openStructures, timeOf } from './reader.js';
 import type { OpcuaAddress, OpcuaConnection, OpcuaDevice } from './schema.js';
 import { isBad, type Status, wordsOf } from './status.js';
-import { openStructures } from './structures.js';
 import { Fault, type Wire } from './wire.js';
 
 /** Publish requests that wait at the server, so that one is there while the answer to another travels: no more than the least server takes. */

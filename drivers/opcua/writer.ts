@@ -4,10 +4,9 @@ import { TidegateError } from '../../src/errors.js';
 import type { Device, Point, Value } from '../../src/model.js';
 import { encode } from './encode.js';
 import type { Nodes } from './nodes.js';
-import { type Asked, askFor } from './reader.js';
+import { type Asked, askFor, openStructures } from './reader.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
 import { isBad, type Status, wordsOf } from './status.js';
-import { openStructures } from './structures.js';
 import { Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
