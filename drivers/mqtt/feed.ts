@@ -1,9 +1,9 @@
 /** One device that tells by itself: its messages become pushes, its availability and its silence become `silent`. */
 import type { DriverContext, Listener, Subscription } from '../../src/driver.js';
 import type { Device, Flaw, Point, Push, Value } from '../../src/model.js';
+import { statementOf } from './availability.js';
 import type { Hub, Listening, Message } from './hub.js';
-import { shown, Unfit } from './payload.js';
-import { lookUp, stepsOf } from './pointer.js';
+import { shown } from './payload.js';
 import { type Route, routesOf } from './route.js';
 import type { Availability, MqttAddress, MqttDevice } from './schema.js';
 import { fill } from './topic.js';
@@ -51,8 +51,8 @@ class Feed {
   readonly #log: DriverContext['log'];
   readonly #routes: ReadonlyMap<string, readonly Route[]>;
   readonly #watched = new Map<string, Availability[]>();
-  /** Topics that say that the device is gone, and how. */
-  readonly #gone = new Map<string, string>();
+  /** Topics that say that the device is gone. */
+  readonly #gone = new Set<string>();
   /** What was kept by the broker and came while the device was gone. */
   readonly #held = new Map<string, Message>();
   #closed = false;
@@ -115,28 +115,31 @@ class Feed {
     this.#listener.push(old ? doubted(push) : push);
   }
 
-  #judge(watched: Availability, { topic, payload, retained, unfit }: Message): void {
-    const { online, offline, pointer } = watched;
-    if (payload.bytes.length === 0 && !unfit) return;
-    const said = wordIn(payload, pointer);
-    if (said === offline) {
+  #judge(watched: Availability, message: Message): void {
+    const { topic, retained } = message;
+    const statement = statementOf(watched, message);
+    if (!statement) return;
+    const { says, word } = statement;
+    if (says === 'offline') {
       const there = this.#gone.size === 0;
-      this.#gone.set(topic, said);
-      if (there) this.#listener.silent(`${topic} says ${shown(said)}`);
-    } else if (said === online) {
-      const back = this.#gone.delete(topic) && this.#gone.size === 0;
-      if (!retained) this.#heard();
-      if (this.#gone.size > 0) return;
-      // Without values: the device is there, its points are as they were told.
-      if (!retained || back) this.#listener.push({ indexes: [], values: [] });
-      const held = [...this.#held.values()];
-      this.#held.clear();
-      for (const message of held) for (const route of this.#routes.get(message.topic) ?? []) this.#push(route, message);
-    } else
-      this.#log.warn(
-        { device: this.#device.id, topic },
-        `availability: ${shown(said)} is neither ${shown(online)} nor ${shown(offline)}`,
-      );
+      this.#gone.add(topic);
+      if (there) this.#listener.silent(`${topic} says ${shown(word)}`);
+    } else if (says === 'online') this.#comeBack(topic, retained);
+    else {
+      const expected = `neither ${shown(watched.online)} nor ${shown(watched.offline)}`;
+      this.#log.warn({ device: this.#device.id, topic }, `availability: ${shown(word)} is ${expected}`);
+    }
+  }
+
+  #comeBack(topic: string, retained: boolean): void {
+    const back = this.#gone.delete(topic);
+    if (!retained) this.#heard();
+    if (this.#gone.size > 0) return;
+    // Without values: the device is there, its points are as they were told.
+    if (!retained || back) this.#listener.push({ indexes: [], values: [] });
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    for (const message of held) for (const route of this.#routes.get(message.topic) ?? []) this.#push(route, message);
   }
 
   #heard(): void {
@@ -155,13 +158,6 @@ class Feed {
       this.#watch(stale, left > 0 ? left : stale);
     }, wait).unref();
   }
-}
-
-/** The word of an availability topic: at its pointer, else the whole payload. */
-function wordIn({ json, text }: Message['payload'], pointer: string | undefined): string {
-  const at = pointer === undefined || json instanceof Unfit ? undefined : lookUp(json, stepsOf(pointer));
-  if (typeof at === 'string' || typeof at === 'boolean' || typeof at === 'number') return String(at);
-  return text instanceof Unfit ? text.reason : text;
 }
 
 const OLD: Flaw = { quality: 'uncertain', reason: 'kept by the broker, nobody knows since when' };

@@ -1,8 +1,9 @@
 /** Reading by hand what devices tell by themselves: what they said last, or what they say while we wait. */
 import type { ReadOptions } from '../../src/driver.js';
 import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
+import { statementOf } from './availability.js';
 import type { Hub, Listening, Message } from './hub.js';
-import { Unfit } from './payload.js';
+import { shown, Unfit } from './payload.js';
 import { lookUp, stepsOf } from './pointer.js';
 import type { MqttAddress, MqttDevice } from './schema.js';
 import { fill } from './topic.js';
@@ -40,7 +41,8 @@ export class Reader {
   async read(device: DeviceOnBroker, points: readonly MqttPoint[], { signal, raw }: ReadOptions): Promise<Samples> {
     signal.throwIfAborted();
     if (points.length === 0) return { values: [], answered: true };
-    const { topic: own } = device.settings;
+    const { topic: own, availability } = device.settings;
+    const watched = availability.map((one) => fill(one.topic, own));
     const topics = points.map(({ address }) => fill(address.topic, own));
     const written = points.map((point) => this.#expected.get(keyOf(device, point)));
     const decoders = points.map(compileDecode);
@@ -51,7 +53,7 @@ export class Reader {
         const expected = written[at];
         return last !== undefined && (!expected || same(decoders[at]?.(last.payload), expected.raw));
       });
-    const listening = await this.#hub.listen(topics, () => news());
+    const listening = await this.#hub.listen([...watched, ...topics], () => news());
     try {
       await new Promise<void>((resolve, reject) => {
         const end = (settle: () => void): void => {
@@ -69,8 +71,15 @@ export class Reader {
           if (known() || topics.every((topic) => listening.refused.has(topic))) end(resolve);
         };
         if (this.#wire.error) end(() => reject(this.#wire.error));
+        else if (signal.aborted) abort();
         else news();
       });
+      const gone = availability.flatMap((one, at) => {
+        const last = this.#hub.last(watched[at] as string);
+        const statement = last && statementOf(one, last);
+        return statement?.says === 'offline' ? [`${watched[at]} says ${shown(statement.word)}`] : [];
+      });
+      if (gone[0] !== undefined) return silence(points, gone[0]);
       return samplesOf(points, topics, (topic) => this.#hub.last(topic), listening.refused, raw === true);
     } finally {
       for (const [at, point] of points.entries())
@@ -99,6 +108,11 @@ function keyOf({ id }: DeviceOnBroker, point: MqttPoint): string {
 function same(value: Value | Unfit | undefined, raw: Value): boolean {
   if (typeof value === 'boolean' || typeof raw === 'boolean') return Number(value) === Number(raw);
   return typeof value !== 'object' && typeof raw !== 'object' ? String(value) === String(raw) : `${value}` === `${raw}`;
+}
+
+function silence(points: readonly MqttPoint[], reason: string): Samples {
+  const flaws = new Map(points.map((_, at): [number, Flaw] => [at, { quality: 'bad', reason }]));
+  return { values: points.map(() => null), flaws, answered: false };
 }
 
 function samplesOf(

@@ -47,7 +47,7 @@ const broker = z
     "`local` for the site's own broker (`broker:` of gateway.yaml), else mqtt://host:port, or mqtts:// for TLS.",
   );
 
-const discover = z.record(
+const discoverTopics = z.record(
   sound(faultOfFilter),
   z.string().regex(/^[^/]+\/[^/]+$/, { error: 'write a profile, as <vendor>/<model>' }),
 );
@@ -80,10 +80,10 @@ export const connectionSchema = z
       .refine((bytes) => bytes <= LARGEST, { error: 'write at most 16MB' })
       .default(1_000_000)
       .describe('Largest payload that is looked into; the points of a larger one are bad.'),
-    discover: discover
+    discover_topics: discoverTopics
       .default({})
       .describe(
-        'Where unknown devices show themselves, and the profile that fits them: `zigbee2mqtt/+`, or `tele/{topic}/SENSOR` where the device topic is one level.',
+        'With `discover`: where unknown devices show themselves, and the profile that fits them: `zigbee2mqtt/+`, or `tele/{topic}/SENSOR` where the device topic is one level.',
       ),
   })
   .refine(({ username, password }) => password === undefined || username !== undefined, {

@@ -1,8 +1,9 @@
 /** One connection to a broker as the runtime sees it. */
-import type { DriverContext, Listener, ReadOptions, Session, Subscription } from '../../src/driver.js';
+import type { DriverContext, FoundDevice, Listener, ReadOptions, Session, Subscription } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { payloadOf } from './command.js';
+import { discover } from './discovery.js';
 import { startFeed } from './feed.js';
 import { Hub } from './hub.js';
 import { Reader } from './reader.js';
@@ -30,12 +31,15 @@ class MqttSession implements Session<MqttDevice, MqttAddress> {
   readonly #wire: Wire;
   readonly #hub: Hub;
   readonly #reader: Reader;
+  readonly #connection: MqttConnection;
   readonly #context: DriverContext;
+  readonly #discovering = new Set<Wire>();
 
   constructor(wire: Wire, connection: MqttConnection, context: DriverContext) {
     this.#wire = wire;
     this.#hub = new Hub(wire, connection.max_payload);
     this.#reader = new Reader(wire, this.#hub);
+    this.#connection = connection;
     this.#context = context;
   }
 
@@ -60,7 +64,27 @@ class MqttSession implements Session<MqttDevice, MqttAddress> {
     await this.#wire.publish(fill(command.topic, device.settings.topic), payloadOf(point, command, raw));
   }
 
-  close(): Promise<void> {
-    return this.#wire.close();
+  async discover(found: (device: FoundDevice) => void): Promise<{ close(): Promise<void> }> {
+    if (this.#wire.error) throw this.#wire.error;
+    const wire = await discover(this.#connection, this.#context, found);
+    // Two connections, one session: neither goes on without the other.
+    wire.onBroken((error) => this.#wire.break(error));
+    const unwatch = this.#wire.onBroken((error) => void wire.break(error));
+    this.#discovering.add(wire);
+    if (this.#wire.error) {
+      await wire.close();
+      throw this.#wire.error;
+    }
+    return {
+      close: async () => {
+        unwatch();
+        this.#discovering.delete(wire);
+        await wire.close();
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#wire, ...this.#discovering].map((wire) => wire.close()));
   }
 }

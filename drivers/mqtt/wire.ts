@@ -79,24 +79,24 @@ export class Wire {
   static #ready(client: MqttClient, connection: MqttConnection, { clientId = '' }: IClientOptions): Promise<Wire> {
     const { broker, timeout } = connection;
     return new Promise((resolve, reject) => {
-      const fail = (error: TidegateError): void => {
+      const settle = (): void => {
         clearTimeout(timer);
-        client.removeAllListeners('close').on('error', () => {});
+        client.off('error', refused).off('close', closed).off('connect', letIn);
+      };
+      const fail = (error: TidegateError): void => {
+        settle();
+        client.on('error', () => {});
         client.end(true);
         reject(error);
       };
-      const silence = `${broker} did not answer within ${timeout / 1_000} s`;
-      const timer = setTimeout(
-        () => fail(new TidegateError('LINK_DOWN', silence, { cause: new Error('timeout') })),
-        timeout,
-      );
-      client.once('error', (error) => fail(refusalOf(error, client, broker)));
-      client.once('close', () => fail(lossOf(undefined, { letIn: false, url: broker, clientId })));
-      client.once('connect', () => {
-        clearTimeout(timer);
-        client.removeAllListeners('error').removeAllListeners('close');
+      const refused = (error: Error): void => fail(refusalOf(error, client, broker));
+      const closed = (): void => fail(lossOf(undefined, { letIn: false, url: broker, clientId }));
+      const letIn = (): void => {
+        settle();
         resolve(new Wire(client, connection, clientId));
-      });
+      };
+      const timer = setTimeout(() => fail(silenceOf(broker, timeout)), timeout);
+      client.on('error', refused).on('close', closed).on('connect', letIn);
     });
   }
 
@@ -295,6 +295,11 @@ function refusalOf(error: Coded, client: MqttClient, broker: string): TidegateEr
       cause: error,
     },
   );
+}
+
+function silenceOf(broker: string, timeout: number): TidegateError {
+  const cause = new Error('no CONNACK');
+  return new TidegateError('LINK_DOWN', `${broker} did not answer within ${timeout / 1_000} s`, { cause });
 }
 
 function lossOf(error: Error | undefined, link: Parameters<typeof lossText>[1]): TidegateError {

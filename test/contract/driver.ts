@@ -1,9 +1,11 @@
 /** What every driver must do, over its own protocol on a real wire. Each driver's test calls this with a bench of its own. */
+import { isDeepStrictEqual } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { BrowsedNode, Driver, FoundDevice, Listener, Session } from '../../src/driver.js';
+import type { BrowsedNode, Driver, FoundDevice, Session } from '../../src/driver.js';
 import { isKind } from '../../src/errors.js';
-import type { Device, Flaw, Point, Push, Samples, Value } from '../../src/model.js';
+import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { driverContext } from '../support/driver-context.js';
+import { Heard } from './heard.js';
 
 /** The other side, and what is written in `gateway.yaml` to reach it. */
 export interface DriverBench {
@@ -32,11 +34,13 @@ export interface DriverBench {
   readonly tree?: readonly string[];
   /** For drivers that scan: settings of the devices at its first five places, in their order. */
   readonly found?: readonly object[];
+  /** For drivers whose devices announce themselves: has one do so, each time with another identity; gives what is told of it. */
+  announce?(): Pick<FoundDevice, 'settings' | 'identity'>;
   close(): Promise<void>;
 }
 
 /** Optional parts of the contract; a part that is named is there, and is tested. */
-export type Part = 'subscribe' | 'browse' | 'scan';
+export type Part = 'subscribe' | 'browse' | 'scan' | 'discover';
 
 const signal = new AbortController().signal;
 
@@ -302,6 +306,51 @@ export function driverContract(name: string, makeBench: () => Promise<DriverBenc
       });
     }
 
+    if (parts.includes('discover')) {
+      const nobody = { settings: {}, identity: {} };
+
+      test('devices that announce themselves are told, and again when they say something else', async () => {
+        const session = await open();
+        const told: FoundDevice[] = [];
+        await session.discover?.((device) => told.push(device));
+        for (let count = 0; count < 2; count += 1) {
+          const expected = bench.announce?.() ?? nobody;
+          await vi.waitUntil(() => told.some(({ identity }) => isDeepStrictEqual(identity, expected.identity)));
+          expect(told.at(-1)).toMatchObject(expected);
+        }
+        for (const { settings } of told) expect(bench.driver.device.safeParse(settings).success).toBe(true);
+      });
+
+      test('no device is told of after close: of the discovery, of the session', async () => {
+        const session = await open();
+        const other = await open();
+        const told: FoundDevice[] = [];
+        const discovery = await session.discover?.((device) => told.push(device));
+        await other.discover?.((device) => told.push(device));
+        await discovery?.close();
+        await other.close();
+        const witness = vi.fn();
+        await session.discover?.(witness);
+        told.length = 0;
+        bench.announce?.();
+        await vi.waitUntil(() => witness.mock.calls.length > 0);
+        expect(told).toEqual([]);
+      });
+
+      test('on a lost link discovery is an error of kind reconnect', async () => {
+        const session = await open();
+        await session.discover?.(() => {});
+        bench.cut();
+        const failure = await vi.waitUntil(() =>
+          Promise.resolve(session.discover?.(() => {})).then(
+            () => undefined,
+            (error: unknown) => error,
+          ),
+        );
+        expect(isKind(failure, 'reconnect')).toBe(true);
+      });
+    }
+
     /** Subscribes to all points of the device, reads those that are to be polled, and remembers what was told. */
     async function listen(session: Session): Promise<Heard> {
       const { points } = bench.device;
@@ -317,46 +366,4 @@ export function driverContract(name: string, makeBench: () => Promise<DriverBenc
       return heard;
     }
   });
-}
-
-/** A listener that remembers. */
-class Heard implements Listener {
-  readonly known = new Map<number, { readonly value: Value; readonly flaw: Flaw | undefined }>();
-  readonly silences: string[] = [];
-  readonly breaks: unknown[] = [];
-  calls = 0;
-  close = async (): Promise<void> => {};
-  readonly #count: number;
-
-  constructor(count: number) {
-    this.#count = count;
-  }
-
-  values(): Value[] {
-    return Array.from({ length: this.#count }, (_, index) => this.known.get(index)?.value ?? null);
-  }
-
-  take({ indexes = Array.from({ length: this.#count }, (_, index) => index), values, flaws }: Push): void {
-    expect(values).toHaveLength(indexes.length);
-    expect(indexes).toEqual([...new Set(indexes)].sort((a, b) => a - b));
-    for (const [place, index] of indexes.entries()) {
-      expect([index, values[place] === null]).toEqual([index, flaws?.has(place) ?? false]);
-      this.known.set(index, { value: values[place] as Value, flaw: flaws?.get(place) });
-    }
-  }
-
-  push(push: Push): void {
-    this.calls += 1;
-    this.take(push);
-  }
-
-  silent(reason: string): void {
-    this.calls += 1;
-    this.silences.push(reason);
-  }
-
-  broke(error: unknown): void {
-    this.calls += 1;
-    this.breaks.push(error);
-  }
 }

@@ -28,6 +28,7 @@ async function overRelay(): Promise<DriverBench> {
   const relay = await startRelay(broker.port);
   const truth: Value[] = [21.5, true, 0xffff_ffff_ffff_ffffn, 'Plug 7', 230.15, -5];
   let spoilt = false;
+  let version = 0;
   const publish = (): void => {
     const [power, , , name, , setpoint] = truth;
     const total = '{"total":18446744073709551615}';
@@ -61,6 +62,13 @@ async function overRelay(): Promise<DriverBench> {
       publish();
       return 5;
     },
+    announce: () => {
+      version += 1;
+      const announced = { t: 'tasmota_A1B2C3', md: 'Plug', sw: `14.${version}`, mac: 'AABBCCA1B2C3', dn: 'Fridge' };
+      broker.publish('tasmota/discovery/AABBCCA1B2C3/config', announced);
+      const { md: model, sw: firmware, mac: serial_number } = announced;
+      return { settings: { topic: announced.t }, identity: { vendor: 'Tasmota', model, firmware, serial_number } };
+    },
     silence: relay.silence,
     cut: relay.cut,
     close: async () => {
@@ -70,4 +78,4 @@ async function overRelay(): Promise<DriverBench> {
   };
 }
 
-driverContract('mqtt', overRelay, ['subscribe']);
+driverContract('mqtt', overRelay, ['subscribe', 'discover']);

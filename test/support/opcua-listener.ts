@@ -6,6 +6,7 @@ import type { Push, Value } from '../../src/model.js';
 /** What was told, the newest last. */
 export class Told extends EventEmitter implements Listener {
   readonly pushes: Push[] = [];
+  readonly silences: string[] = [];
   error: unknown;
 
   push(push: Push): void {
@@ -14,6 +15,7 @@ export class Told extends EventEmitter implements Listener {
   }
 
   silent(reason: string): void {
+    this.silences.push(reason);
     this.emit('news', reason);
   }
 

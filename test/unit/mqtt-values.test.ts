@@ -208,8 +208,8 @@ describe('what is wrong with a connection', () => {
     [{ broker, ca: '/etc/ca.pem' }, /PEM text is wanted/],
     [{ broker: 'mqtt://x', ca: '-----BEGIN X' }, /ca needs TLS: write mqtts/],
     [{ broker: 'local', username: 'x' }, /the site's own broker needs no username/],
-    [{ broker, discover: { 'zigbee2mqtt/#': 'a/b' } }, /differs from device to device/],
-    [{ broker, discover: { 'zigbee2mqtt/+': 'sensor' } }, /<vendor>\/<model>/],
+    [{ broker, discover_topics: { 'zigbee2mqtt/#': 'a/b' } }, /differs from device to device/],
+    [{ broker, discover_topics: { 'zigbee2mqtt/+': 'sensor' } }, /<vendor>\/<model>/],
     [{ broker, max_payload: '1GB' }, /at most 16MB/],
   ])('%j', (written, words) => {
     expect(mqtt.connection.safeParse(written).error?.message).toMatch(words);
