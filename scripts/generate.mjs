@@ -168,7 +168,7 @@ function errorsPage() {
 }
 
 function referencePage() {
-  const { connections, devices, upstreams, ...top } = gateway.properties;
+  const { connections, devices, upstreams, broker, ...top } = gateway.properties;
   const perDriver = (heading, schemaOf) =>
     drivers.flatMap((driver) => [
       `### ${heading} of the driver \`${driver.name}\` (${driver.title})`,
@@ -186,6 +186,10 @@ function referencePage() {
     `### devices.ID\n\n${devices.description}`,
     table(jsonSchema(deviceSchema)),
     ...perDriver('devices.ID', (driver) => driver.device),
+    `### broker\n\n${broker.description}`,
+    table(broker),
+    `### broker.users.ID\n\n${broker.properties.users.additionalProperties.description}`,
+    table(broker.properties.users.additionalProperties),
     `### upstreams.ID\n\n${upstreams.description}`,
     table(upstreams.additionalProperties),
     '## Profiles',

@@ -105,6 +105,17 @@ export const CODES = {
     'A device did not answer in time, or said that it is busy; whether it took a write is not known.',
     'Check the device; read the point back before writing again.',
   ),
+  // The local broker
+  BROKER_LISTEN: code(
+    'fix',
+    'The local broker cannot listen where it should: the port is taken, or its certificate is unfit.',
+    'Change `listen:` under `broker:`, or stop the program that has the port.',
+  ),
+  BROKER_PLAIN: code(
+    'fix',
+    'The local broker can be reached from other machines without TLS: passwords and readings can be read on the way.',
+    'Add `tls:` and keep `listen:` on 127.0.0.1, unless all that reach it are trusted.',
+  ),
   // Delivery
   OUTBOX_OPEN: code(
     'fix',

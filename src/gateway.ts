@@ -1,9 +1,11 @@
 /**
  * The composition root: the one place that knows every room. Builds all in order, stops all in reverse, and joins the rooms
- * with plain functions: poller → router → upstreams.
+ * with plain functions: poller → router → upstreams and local broker.
  */
 import { dirname, join, resolve } from 'node:path';
 import type { Logger } from 'pino';
+import { type BrokerStatus, prepareBroker } from './broker/local.js';
+import { LOCAL } from './config/broker.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { OutboxFileStatus } from './delivery/status.js';
 import type { UpstreamStatus } from './delivery/upstream.js';
@@ -21,9 +23,10 @@ import { type ConnectionLoad, type Line, preparePollers } from './polling/poller
 import type { ReloadPlan } from './reload/plan.js';
 import { openReloader, type Reloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
 import { compileRouter, type Router } from './routing/router.js';
-import type { Site } from './site.js';
+import { destinationsOf, type Site } from './site.js';
 import { RELEASED, VERSION } from './version.js';
 
+export type { BrokerStatus } from './broker/local.js';
 export type { UpstreamStatus } from './delivery/upstream.js';
 export type { PointSnapshot } from './devices/latest.js';
 export { FULL_WIRE } from './polling/load.js';
@@ -58,6 +61,8 @@ export interface Snapshot {
   readonly upstreams: readonly UpstreamStatus[];
   /** Outboxes whose upstream is not configured any more. */
   readonly orphans: readonly OutboxFileStatus[];
+  /** The local broker, if there is one. */
+  readonly broker?: BrokerStatus;
 }
 
 /** A running gateway. */
@@ -99,8 +104,9 @@ export function driverFolder(data: string, driver: string): string {
 }
 
 /**
- * Starts everything that the site names, the pollers first. Resolves when all outboxes are open; links may still be down.
- * @throws TidegateError DATA_IN_USE or OUTBOX_OPEN; nothing is left running then
+ * Starts everything that the site names: the local broker, the pollers, the outboxes. Resolves when all are open; links may still be
+ * down.
+ * @throws TidegateError DATA_IN_USE, BROKER_LISTEN or OUTBOX_OPEN; nothing is left running then
  */
 export async function startGateway(first: Site, options: GatewayOptions): Promise<Gateway> {
   const { log, deliver = true, onSite } = options;
@@ -111,10 +117,12 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   const rate = measureRate(() => latest.readings);
   const clock = watchClock({ log, notBefore: RELEASED });
   const upstreams = prepareUpstreams({ configs: upstreamsOf(first), gateway, folder, log, clock });
-  const pollers = preparePollers(log, take);
+  const broker = prepareBroker(log.child({ broker: LOCAL }));
+  const pollers = preparePollers(log, take, () => broker.connect);
   /** What runs. A reload changes both between two batches. */
   let site = first;
   let router = openRouter(first);
+  let send = senderOf(first);
   let reloader: Reloader;
   /** What to undo when stopping, the last first. */
   const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [
@@ -128,6 +136,9 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       undo.push(['lock', () => lock.release()]);
     }
     undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
+    undo.push(['local broker', () => broker.close()]);
+    if (deliver) await broker.use(site.config.broker);
+    showLocally();
     undo.push(['pollers', () => pollers.stop()]);
     await pollers.use(linesOf(site, folder));
     if (deliver) await upstreams.open();
@@ -159,28 +170,47 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
 
   function openRouter({ config, rules, devices }: Site, before?: Router): Router | undefined {
     if (!deliver) return undefined;
-    const all = Object.entries(config.upstreams).map(([id, { topic }]) => ({ id, topic }));
-    return compileRouter({ gateway, rules, devices, upstreams: all, before });
+    return compileRouter({ gateway, rules, devices, upstreams: destinationsOf(config), before });
+  }
+
+  /** Where events go. Without a local broker nothing is asked for each of them. */
+  function senderOf({ config }: Site): typeof upstreams.accept {
+    if (!config.broker) return upstreams.accept;
+    return (id, event) =>
+      id === LOCAL && event.kind === 'telemetry' ? broker.take(event) : upstreams.accept(id, event);
+  }
+
+  function showLocally(): void {
+    const { reaches } = router ?? {};
+    broker.show(site.devices, (device, point) => reaches?.(LOCAL, device, point) ?? false);
   }
 
   function take(read: Batch): void {
     const batch = clock.known || read.sourced ? read : unsure(read, clock);
     latest.take(batch);
-    router?.route(batch, upstreams.accept);
+    router?.route(batch, send);
   }
 
   async function apply({ site: next }: ReloadPlan): Promise<void> {
     onSite?.(next);
-    // All that can fail comes first: what runs is not touched until the new outboxes are open.
-    const switchOver = await upstreams.prepare(upstreamsOf(next)).catch((error: unknown) => {
+    // All that can fail comes first: what runs is not touched until the new ports and outboxes are open.
+    let switchOver: () => Promise<void>;
+    try {
+      if (deliver && next.config.broker) await broker.use(next.config.broker);
+      switchOver = await upstreams.prepare(upstreamsOf(next));
+    } catch (error) {
       onSite?.(site);
+      if (deliver) await broker.use(site.config.broker);
       throw error;
-    });
+    }
     for (const device of site.devices) if (!next.devices.includes(device)) latest.forget(device);
     site = next;
     router = openRouter(next, router);
-    // Both switch at once, before any batch can come, and then wait for what they close.
-    await Promise.all([pollers.use(linesOf(next, folder)), switchOver()]);
+    send = senderOf(next);
+    showLocally();
+    // All switch at once, before any batch can come, and then wait for what they close.
+    const closed = next.config.broker ? undefined : broker.close();
+    await Promise.all([pollers.use(linesOf(next, folder)), switchOver(), closed]);
   }
 
   /** Without it the gateway still does its work: nobody can look on, that is all. */
@@ -199,6 +229,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   }
 
   function snapshot(): Snapshot {
+    const brokerStatus = broker.status();
     return {
       gateway,
       at: Date.now(),
@@ -216,6 +247,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       })),
       upstreams: upstreams.status(),
       orphans: upstreams.orphans(),
+      ...(brokerStatus && { broker: brokerStatus }),
     };
   }
 

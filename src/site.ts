@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { drivers as builtIn } from '../drivers/index.js';
+import { isLoopback, LOCAL, placeOf } from './config/broker.js';
 import { type ReadConfig, readConfig } from './config/load.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { Source } from './config/source.js';
@@ -66,7 +67,8 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const devices = buildDevices(read, wires, profiles, problems);
   // Where devices are wrong, rules cannot be held to their names.
   const sound = problems.length === 0;
-  const context = sound ? { devices, upstreams: Object.keys(read.written.upstreams) } : undefined;
+  const upstreams = [...Object.keys(read.written.upstreams), ...(source.has(['broker']) ? [LOCAL] : [])];
+  const context = sound ? { devices, upstreams } : undefined;
   const folder = resolve(dirname(file), config.rules);
   await otherWork();
   const rules = await loadRules(folder, context, problems);
@@ -89,15 +91,21 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   };
 }
 
-function certificatesOf({ upstreams }: GatewayConfig): string[] {
-  return Object.values(upstreams).flatMap(({ ca, cert, key }) => [ca, cert, key].filter((file) => file !== undefined));
+function certificatesOf({ upstreams, broker }: GatewayConfig): string[] {
+  const owners = [...Object.values(upstreams), { ca: undefined, cert: broker?.tls?.cert, key: broker?.tls?.key }];
+  return owners.flatMap(({ ca, cert, key }) => [ca, cert, key].filter((file) => file !== undefined));
+}
+
+/** Where rules can send to, with the topic that each has of its own: the upstreams, and the local broker if there is one. */
+export function destinationsOf({ upstreams, broker }: GatewayConfig): { id: string; topic: string }[] {
+  const all = Object.entries(upstreams).map(([id, { topic }]) => ({ id, topic }));
+  return broker ? [...all, { id: LOCAL, topic: 'site/{device}' }] : all;
 }
 
 /** Runs the tests that stand beside the rules. */
 async function testRules(folder: string, config: GatewayConfig, devices: Device[]): Promise<TidegateError[]> {
   const { proveRules } = await import('./routing/prove.js');
-  const upstreams = Object.entries(config.upstreams).map(([id, { topic }]) => ({ id, topic }));
-  return proveRules(folder, { gateway: config.gateway, devices, upstreams });
+  return proveRules(folder, { gateway: config.gateway, devices, upstreams: destinationsOf(config) });
 }
 
 /** Folders to look for profiles in: the site's own, then the shipped ones. */
@@ -167,7 +175,13 @@ function findWarnings({ config, source }: ReadConfig): TidegateError[] {
         key: true,
       });
     });
-  if (Object.keys(config.upstreams).length === 0) {
+  const { broker } = config;
+  if (broker && !isLoopback(placeOf(broker.listen)?.host ?? '')) {
+    const message = `the local broker listens on ${broker.listen} without TLS: passwords and readings can be read on the way`;
+    const hint = 'add `tls:` and keep `listen:` on 127.0.0.1, unless all that reach it are trusted';
+    warnings.push(source.problem('BROKER_PLAIN', ['broker', 'listen'], message, { hint }));
+  }
+  if (Object.keys(config.upstreams).length === 0 && !broker) {
     const hint = 'write where readings go under `upstreams`';
     warnings.push(source.problem('CONFIG_MISSING_KEY', [], 'there is no upstream: nothing will be sent', { hint }));
   }

@@ -207,6 +207,12 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./trust.js')).trustExport));
 
+  const broker = add(program, 'broker', 'set up the local MQTT broker', ['tidegate broker password']);
+  add(broker, 'password', 'hash a password for `broker.users` in gateway.yaml', [
+    'tidegate broker password',
+    'tidegate broker password < shelly.password',
+  ]).action(act(async () => (await import('./broker-password.js')).brokerPassword));
+
   const outbox = add(program, 'outbox', 'look into the outboxes', [
     'tidegate outbox status',
     'tidegate outbox peek --lane rejected',

@@ -1,12 +1,14 @@
 /** Settings of `gateway.yaml` that exclude each other. Looks at what is written, so that it can speak even when other keys are wrong. */
 import type { TidegateError } from '../errors.js';
 import { parseDuration } from '../units.js';
+import { isLoopback, LOCAL, placeOf } from './broker.js';
 import type { Source } from './source.js';
 
 type Keys = Readonly<Record<string, unknown>>;
 
 /** Adds CONFIG_CONFLICT for each pair of settings that cannot both be. */
 export function findConflicts(value: unknown, source: Source, problems: TidegateError[]): void {
+  findBrokerConflicts(recordOf(value), source, problems);
   const clients = new Map<string, string>();
   for (const [id, upstream] of Object.entries(recordOf(recordOf(value).upstreams))) {
     const written = recordOf(upstream);
@@ -31,6 +33,31 @@ export function findConflicts(value: unknown, source: Source, problems: Tidegate
     if (other === undefined) clients.set(client, id);
     else say('client_id', `upstream "${other}" has the same client_id at the same broker`, 'they would end each other');
   }
+}
+
+function findBrokerConflicts({ broker, upstreams }: Keys, source: Source, problems: TidegateError[]): void {
+  if (broker === undefined) return;
+  const say = (path: string[], message: string, hint: string) =>
+    problems.push(source.problem('CONFIG_CONFLICT', path, message, { hint, key: true }));
+  if (LOCAL in recordOf(upstreams))
+    say(['upstreams', LOCAL], `"${LOCAL}" is the local broker's name`, 'give the upstream another name');
+  const { listen, tls, users } = recordOf(broker);
+  const secure = recordOf(tls).listen;
+  const outside = [listen, secure].find(
+    (at) => typeof at === 'string' && !isLoopback(placeOf(at)?.host ?? 'localhost'),
+  );
+  if (outside !== undefined && Object.keys(recordOf(users)).length === 0)
+    say(
+      ['broker'],
+      `it listens on ${outside}, but has no users: nobody could sign in`,
+      'add `users:`, or listen on 127.0.0.1',
+    );
+  if (secure !== undefined && secure === listen)
+    say(
+      ['broker', 'tls', 'listen'],
+      `it listens on ${listen} already, without TLS`,
+      'give TLS a port of its own, such as 8883',
+    );
 }
 
 function recordOf(value: unknown): Keys {

@@ -54,8 +54,8 @@ export function readConfig(path: string): ReadConfig {
     upstreams: entriesOf(value, 'upstreams'),
   };
   const sound = config ?? soundParts(value, source);
-  const upstreams = findCertificates(sound.upstreams, dirname(path), source, problems);
-  return { config: { ...sound, upstreams }, source, secrets, secretFiles, problems, written };
+  const withFiles = findCertificates(sound, dirname(path), source, problems);
+  return { config: { ...sound, ...withFiles }, source, secrets, secretFiles, problems, written };
 }
 
 function open(path: string): Source {

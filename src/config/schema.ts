@@ -1,6 +1,7 @@
 /** The shape of `gateway.yaml`. Types, error messages, the JSON Schema for editors and `gateway.example.yaml` follow from here. */
 import { z } from 'zod';
 import { duration, size, wait } from '../units.js';
+import { type BrokerConfig, brokerSchema } from './broker.js';
 import { topicTemplate } from './topic.js';
 
 /** Ids become topic levels, file names and CEL values, so they keep to letters, digits, `-`, `_` and `.`. */
@@ -161,7 +162,9 @@ export const gatewaySchema = z.strictObject({
     .string()
     .min(1)
     .default('rules')
-    .describe('Folder of rules; relative to this file. Without rule files everything goes to every upstream.'),
+    .describe(
+      'Folder of rules; relative to this file. Without rule files everything goes to every upstream, and to the local broker.',
+    ),
   plugins: z
     .array(z.string().min(1))
     .default([])
@@ -180,6 +183,7 @@ export const gatewaySchema = z.strictObject({
     .describe('Logging.'),
   connections: z.record(id, connectionSchema).default({}).describe('Wires to devices, by id.'),
   devices: z.record(id, deviceSchema).default({}).describe('Devices, by id.'),
+  broker: brokerSchema.optional(),
   upstreams: z.record(id, upstreamSchema).default({}).describe('Brokers that events go to, by id.'),
 });
 
@@ -190,8 +194,10 @@ function isBroker(text: string): boolean {
 }
 
 /** `gateway.yaml` as checked: defaults filled in, durations in milliseconds, sizes in bytes, secrets resolved. */
-export type GatewayConfig = Omit<z.infer<typeof gatewaySchema>, 'upstreams'> & {
+export type GatewayConfig = Omit<z.infer<typeof gatewaySchema>, 'upstreams' | 'broker'> & {
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
+  /** Absent: there is no local broker. */
+  readonly broker?: BrokerConfig | undefined;
 };
 export type UpstreamConfig = z.infer<typeof upstreamSchema> & {
   /** Digest of what is in the PEM files: another one when they were renewed. */

@@ -1,6 +1,6 @@
 /** The loop of one connection: keeps it open, reads the devices on it when they are due, listens to those that tell by themselves, and hands on what they say. */
 import type { Logger } from 'pino';
-import type { Driver, Session } from '../driver.js';
+import type { Driver, DriverContext, Session } from '../driver.js';
 import { isKind, messageOf, TidegateError } from '../errors.js';
 import type { RunTurn } from '../field/turn.js';
 import type { Batch, Device, Samples } from '../model.js';
@@ -32,6 +32,8 @@ export interface PollerOptions {
    */
   readonly start?: number;
   readonly log: Logger;
+  /** Gives what opens a connection to the site's own broker, if there is one now. */
+  readonly localBroker?: (() => DriverContext['local']) | undefined;
   onBatch(batch: Batch): void;
   onState?(device: Device, state: DeviceState, reason?: string): void;
 }
@@ -186,7 +188,6 @@ class Line implements Poller {
   async #run(): Promise<void> {
     const { driver, settings, data, gateway, connection } = this.#options;
     const { signal } = this.#stopping;
-    const context = { log: this.#log, data, gateway, connection };
     const backoff = new Backoff();
     const down = repeated(this.#log);
     let opened = 0;
@@ -195,6 +196,8 @@ class Line implements Poller {
       let session: Session;
       this.stats.attempts++;
       try {
+        const local = this.#options.localBroker?.();
+        const context = { log: this.#log, data, gateway, connection, ...(local && { local }) };
         session = await this.#own(() => openSession(driver, settings, context, signal));
       } catch (error) {
         if (signal.aborted) return;

@@ -5,7 +5,7 @@ import type { RunTurn } from '../field/turn.js';
 import type { Batch, Device } from '../model.js';
 import { type Motion, watchMotion } from '../ops/motion.js';
 import { FULL_WIRE, plannedShare } from './load.js';
-import { type DeviceState, type Poller, type PollStats, startPoller } from './poller.js';
+import { type DeviceState, type Poller, type PollerOptions, type PollStats, startPoller } from './poller.js';
 import { SAMPLE_EVERY } from './usage.js';
 
 /** A connection as configured. */
@@ -66,14 +66,19 @@ interface Running {
 }
 
 /** Has no connection yet: see `use`. */
-export function preparePollers(log: Logger, onBatch: (batch: Batch) => void): Pollers {
+export function preparePollers(
+  log: Logger,
+  onBatch: (batch: Batch) => void,
+  localBroker?: PollerOptions['localBroker'],
+): Pollers {
   const running = new Map<string, Running>();
   const past = noPolls();
   const origin = performance.now();
   let stopped = false;
   const sampling = setInterval(sample, SAMPLE_EVERY).unref();
 
-  const start = (line: Line): Running => watched(line, startPoller({ ...line, start: origin, log, onBatch }));
+  const start = (line: Line): Running =>
+    watched(line, startPoller({ ...line, start: origin, log, localBroker, onBatch }));
   const end = async ({ line, poller }: Running): Promise<void> => {
     running.delete(line.connection);
     await poller.stop();

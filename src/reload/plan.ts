@@ -151,12 +151,13 @@ function named({ rules }: Site): [string, Site['rules'][number]][] {
   return rules.map((rule) => [`${basename(rule.file)}: ${rule.title}`, rule]);
 }
 
-function settingsOf({ config: { profiles, rules, watch, log } }: Site): Things {
+function settingsOf({ config: { profiles, rules, watch, log, broker } }: Site): Things {
   return new Map<string, object>([
     ['profiles', { folder: profiles }],
     ['rules', { folder: rules }],
     ['watch', { on: watch }],
     ['log', log],
+    ...(broker ? ([['broker', broker]] as const) : []),
   ]);
 }
 

@@ -1,4 +1,5 @@
 /** Checks the names that a rule uses. A pattern may match nothing (yet); a name without wildcard must exist. */
+import { LOCAL } from '../config/broker.js';
 import type { Path, Source } from '../config/source.js';
 import { hintFor } from '../config/suggest.js';
 import type { TidegateError } from '../errors.js';
@@ -28,7 +29,7 @@ export function checkNames(
   if (rule.topic !== undefined) checkTopic(rule.topic, source, [...at, 'send', 'topic'], matched, problems);
 
   const report = (path: Path, name: string, known: Iterable<string>, message: string, key = false) => {
-    const hint = hintFor(name, known);
+    const hint = name === LOCAL && path.includes('send') ? 'add `broker:` to gateway.yaml' : hintFor(name, known);
     problems.push(source.problem('CONFIG_UNKNOWN_NAME', path, message, { key, ...(hint !== undefined && { hint }) }));
   };
   const checkList = (

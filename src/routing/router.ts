@@ -42,6 +42,8 @@ export interface Router {
   readonly stats: RouterStats;
   /** What a rule sent last of a device; undefined when it has no such rule or device. */
   remembers(device: Device, rule: Rule): LastSent | undefined;
+  /** Whether a rule may send a point of a device to an upstream. */
+  reaches(upstream: string, device: Device, point: string): boolean;
   /** Gives the events of a batch, one for each destination that anything passes to. Arrays may be those of the batch. */
   route(batch: Batch, send: (upstream: string, event: TelemetryEvent) => void): void;
 }
@@ -90,6 +92,13 @@ export function compileRouter(options: RouterOptions): Router {
   return {
     stats,
     remembers: (device, rule) => routes.get(device)?.rules.find((known) => known.rule === rule)?.last,
+    reaches: (upstream, device, point) =>
+      routes
+        .get(device)
+        ?.rules.some(
+          ({ matchesPoint, destinations }) =>
+            matchesPoint(point) && destinations.some((destination) => destination.upstream === upstream),
+        ) ?? false,
     route(batch, send) {
       const { device, points } = batch;
       const route = routes.get(device) ?? addRoute(device);

@@ -11,7 +11,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   // Of delivery only the look at outbox files: `outbox status` works while no gateway runs.
   cli: ['demo', 'gateway', 'reload', 'site', 'drivers', 'delivery', 'reload', 'version', ...LOWER],
   demo: ['gateway', 'site', ...LOWER],
-  gateway: ['reload', 'site', 'polling', 'routing', 'delivery', 'version', ...LOWER],
+  gateway: ['reload', 'site', 'polling', 'routing', 'delivery', 'broker', 'version', ...LOWER],
   // Knows what a site is made of; what runs it is told by the gateway.
   reload: ['site', 'ops', ...VOCABULARY],
   // Rules are read with the rest, and what wires can carry is reckoned, so that one run finds every problem.
@@ -22,6 +22,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   polling: LOWER,
   routing: LOWER,
   delivery: ['mqtt-reasons', ...LOWER],
+  broker: LOWER,
   devices: ['profiles', 'config', ...VOCABULARY],
   profiles: ['config', ...VOCABULARY],
   config: VOCABULARY,
@@ -47,7 +48,7 @@ const PROTOCOL_WORDS: Readonly<Record<string, readonly string[]>> = { 'drivers/m
 /** Library → the rooms that may load it. Types are free; a library that is not named here is not used in src/ or drivers/. */
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   '@marcbachmann/cel-js': ['routing'],
-  aedes: ['demo', 'drivers/mqtt'],
+  aedes: ['broker', 'demo', 'drivers/mqtt'],
   'better-sqlite3': ['delivery', 'ops'],
   commander: ['cli'],
   'modbus-serial': ['drivers/modbus'],

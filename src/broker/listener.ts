@@ -1,0 +1,111 @@
+/** Where clients come in: a TCP port, with or without TLS. What comes too often or is too much is turned away before it costs anything. */
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { placeOf, type TlsConfig } from '../config/broker.js';
+import { messageOf, TidegateError } from '../errors.js';
+
+/** An open port. */
+export interface Listener {
+  /** As configured. */
+  readonly place: string;
+  readonly tls: TlsConfig | undefined;
+  /** The port that it has. */
+  readonly port: number;
+  /** Takes a renewed certificate for those who connect from now on. @throws TidegateError BROKER_LISTEN */
+  renew(tls: TlsConfig): void;
+  /** Takes no more clients. Those that are there stay. */
+  close(): Promise<void>;
+}
+
+/** Who is told of clients. */
+export interface Door {
+  /** False turns a connection away before any handshake. */
+  admits(socket: Socket): boolean;
+  /** A client, after its TLS handshake if there is one. */
+  enter(socket: Socket): void;
+  /** A TLS handshake that failed. */
+  failed(socket: Socket, reason: string): void;
+}
+
+/** Most milliseconds for a TLS handshake. */
+const HANDSHAKE = 10_000;
+/** Milliseconds of silence after which the system asks whether the other side is still there. */
+const KEEPALIVE = 60_000;
+
+/**
+ * Opens a port.
+ * @throws TidegateError BROKER_LISTEN when the address is taken or is none of this machine, or the certificate is unfit
+ */
+export async function openListener(place: string, tls: TlsConfig | undefined, door: Door): Promise<Listener> {
+  const { host, port } = placeOf(place) ?? { host: place, port: 0 };
+  const secure = tls && openTls(tls, door);
+  const server = createServer(
+    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE },
+    (socket) => {
+      socket.on('error', () => {});
+      if (!door.admits(socket)) socket.destroy();
+      else if (secure) secure.emit('connection', socket);
+      else door.enter(socket);
+    },
+  );
+  await listening(server, host, port).catch((cause: unknown) => {
+    throw unfit(`the local broker cannot listen on ${place}: ${reasonOf(cause)}`, cause);
+  });
+  return {
+    place,
+    tls,
+    port: (server.address() as AddressInfo).port,
+    renew: (renewed) => secure?.setSecureContext(read(renewed)),
+    close: () => new Promise((resolve) => void server.close(() => resolve())),
+  };
+}
+
+/** Does the handshakes; the port is the plain server's. */
+function openTls(tls: TlsConfig, door: Door): TlsServer {
+  try {
+    const options = { ...read(tls), minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE, allowHalfOpen: true } as const;
+    const server = createTlsServer(options, (socket) => {
+      socket.on('error', () => {});
+      door.enter(socket);
+    });
+    server.on('tlsClientError', (error, socket) => door.failed(socket, messageOf(error)));
+    return server;
+  } catch (cause) {
+    if (cause instanceof TidegateError) throw cause;
+    throw unfit(`the certificate of the local broker cannot be used: ${messageOf(cause)}`, cause);
+  }
+}
+
+function read({ cert, key }: TlsConfig): { cert: Buffer; key: Buffer } {
+  try {
+    return { cert: readFileSync(cert), key: readFileSync(key) };
+  } catch (cause) {
+    throw unfit(`the certificate of the local broker cannot be read: ${messageOf(cause)}`, cause);
+  }
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+}
+
+function reasonOf(cause: unknown): string {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return 'another program has that port';
+    case 'EACCES':
+      return 'this user may not open that port';
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return 'this machine has no such address';
+    default:
+      return messageOf(cause);
+  }
+}
+
+function unfit(message: string, cause: unknown): TidegateError {
+  return new TidegateError('BROKER_LISTEN', message, { cause });
+}

@@ -1,0 +1,63 @@
+/** The local broker as the gateway has it: there or not, by what is configured. The library is loaded when it is there. */
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import type { BrokerConfig } from '../config/broker.js';
+import type { Device, TelemetryEvent } from '../model.js';
+import type { Broker, BrokerStatus } from './broker.js';
+import { type Sends, SiteTopics } from './site-topics.js';
+
+export type { BrokerStatus } from './broker.js';
+
+/** A broker that may be there. */
+export interface LocalBroker {
+  /** Opens a connection within the process, with all rights; undefined while there is no broker. */
+  readonly connect: (() => Duplex) | undefined;
+  /**
+   * Goes by a configuration; without one the broker is closed.
+   * @throws TidegateError BROKER_LISTEN; then nothing has changed
+   */
+  use(config: BrokerConfig | undefined): Promise<void>;
+  /** The devices whose readings may come, and which of their points do. Topics of all others are cleared. */
+  show(devices: readonly Device[], sends: Sends): void;
+  /** Shows the readings of an event under `site/`. */
+  take(event: TelemetryEvent): void;
+  status(): BrokerStatus | undefined;
+  /** Never rejects. */
+  close(): Promise<void>;
+}
+
+/** There is none before `use`. */
+export function prepareBroker(log: Logger): LocalBroker {
+  let running: { broker: Broker; config: BrokerConfig; site: SiteTopics } | undefined;
+  let shown: [readonly Device[], Sends] = [[], () => false];
+
+  async function close(): Promise<void> {
+    const was = running;
+    running = undefined;
+    await was?.broker.close();
+  }
+  return {
+    get connect() {
+      return running?.broker.connect;
+    },
+    async use(config) {
+      if (config === undefined) await close();
+      else if (running === undefined) {
+        const { openBroker } = await import('./broker.js');
+        const broker = await openBroker(config, log);
+        running = { broker, config, site: new SiteTopics(broker.retain) };
+        running.site.use(...shown);
+      } else if (running.config !== config) {
+        await running.broker.use(config);
+        running = { ...running, config };
+      }
+    },
+    show(...now) {
+      shown = now;
+      running?.site.use(...shown);
+    },
+    take: (event) => running?.site.take(event),
+    status: () => running?.broker.status(),
+    close,
+  };
+}
