@@ -80,19 +80,22 @@ export interface KnownCertificate {
   readonly authority: boolean;
   /** Where it was met: `press at opc.tcp://10.0.0.9:4840`. */
   readonly met: readonly string[];
-  /** What to think of before trusting it: that it has expired, or is made out to another host. */
+  /** That it ends within 30 days or has ended: `expires on 2027-03-01, in 12 days`. */
+  readonly ends?: string;
+  /** What to think of before trusting it: that it is made out to another host; whom an authority has taken back. */
   readonly notes?: readonly string[];
 }
 
 /** The certificates of other sides, and what people decided on them. Works while a gateway runs. */
 export interface TrustStore {
-  /** All that are known, those that wait first. */
+  /** All that are known, those that wait first, our own last. */
   list(): Promise<KnownCertificate[]>;
   /** Takes a decision on one of them, by its SHA-256 fingerprint. */
   decide(fingerprint: string, decision: TrustDecision): Promise<void>;
   /**
-   * Trusts a certificate (PEM or DER) that was brought along, also that of an authority.
-   * @throws TidegateError CONFIG_FILE when it is none
+   * Trusts a certificate (PEM or DER) that was brought along, also that of an authority; or takes the authority's revocation list, and
+   * gives the authority.
+   * @throws TidegateError CONFIG_FILE when it is neither, USAGE when a list is of nobody who is trusted
    */
   add(bytes: Buffer): Promise<KnownCertificate>;
   /** Our own, which other sides must trust; made when there is none, or anew. */

@@ -8,8 +8,18 @@ export type Chain = readonly [X509Certificate, ...X509Certificate[]];
 /** Days before the end of a certificate at which that is worth a warning. */
 const SOON = 30;
 const DAY = 86_400_000;
-/** Least bits of an RSA key in the security policies that are spoken (OPC UA Part 7 §6.6.2). */
-const LEAST_BITS = 2_048;
+/** Bits of an RSA key in the security policies that are spoken (OPC UA Part 7 §6.6.2). */
+const BITS: readonly [least: number, most: number] = [2_048, 4_096];
+/** Signatures that can be forged, or nearly, by their object identifiers: with MD2, MD5 and SHA-1 (RFC 3279 §2.2). */
+const WEAK: Readonly<Record<string, string>> = {
+  '2a864886f70d010102': 'MD2',
+  '2a864886f70d010104': 'MD5',
+  '2a864886f70d010105': 'SHA-1',
+  '2b0e03021d': 'SHA-1',
+  '2a8648ce3d0401': 'SHA-1',
+};
+/** Extended key usage of a server (RFC 5280 §4.2.1.12). */
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 
 /**
  * Reads a certificate or a chain: PEM, or DER one behind the other.
@@ -29,15 +39,28 @@ export function readChain(bytes: Buffer): Chain {
 function splitDer(bytes: Buffer): Buffer[] {
   const parts: Buffer[] = [];
   for (let at = 0; at < bytes.length; ) {
-    const short = bytes[at + 1] ?? 0;
-    const count = short & 0x80 ? short & 0x7f : 0;
-    if (bytes[at] !== 0x30 || count > 4 || at + 2 + count > bytes.length) throw new Error('holds no certificate');
-    const length = count === 0 ? short : bytes.readUIntBE(at + 2, count);
-    const end = at + 2 + count + length;
+    const { end } = elementAt(bytes, at);
+    if (bytes[at] !== 0x30) throw new Error('holds no certificate');
     parts.push(bytes.subarray(at, end));
     at = end;
   }
   return parts;
+}
+
+/** Where the content of a DER element begins, and where it ends. */
+function elementAt(bytes: Buffer, at: number): { readonly from: number; readonly end: number } {
+  const short = bytes[at + 1] ?? 0;
+  const count = short & 0x80 ? short & 0x7f : 0;
+  const from = at + 2 + count;
+  if (count > 4 || from > bytes.length) throw new Error('holds no certificate');
+  return { from, end: from + (count === 0 ? short : bytes.readUIntBE(at + 2, count)) };
+}
+
+/** The hash of its signature, where it is none to rely on. A certificate is what is signed, by which algorithm, and the signature. */
+function weakHashOf({ raw }: X509Certificate): string | undefined {
+  const algorithm = elementAt(raw, elementAt(raw, elementAt(raw, 0).from).end);
+  const { from, end } = elementAt(raw, algorithm.from);
+  return WEAK[raw.toString('hex', from, end)];
 }
 
 /** SHA-256 fingerprint in small letters without colons: how the store names a certificate. */
@@ -73,14 +96,27 @@ export function namesOf({ subjectAltName }: X509Certificate): MadeOutTo {
   return { hosts, uri };
 }
 
-/** Whether the certificate signed itself. */
-export function isSelfSigned(certificate: X509Certificate): boolean {
-  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
+/** Whether `issuer` vouches for `certificate`, now and by a signature to rely on. */
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate, now = Date.now()): boolean {
+  const current = Date.parse(issuer.validFrom) <= now && now <= Date.parse(issuer.validTo);
+  if (!issuer.ca || !current || weakHashOf(certificate) !== undefined) return false;
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-/** Whether `issuer` vouches for `certificate`. */
-export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+/** Who signed a certificate, who signed that one, and so on to an authority that is trusted; undefined when none is. */
+export function issuersOf(chain: Chain, authorities: readonly X509Certificate[]): X509Certificate[] | undefined {
+  const [, ...brought] = chain;
+  const issuers: X509Certificate[] = [];
+  let at: X509Certificate = chain[0];
+  for (let step = 0; step <= brought.length; step++) {
+    const authority = authorities.find((one) => isIssuedBy(at, one));
+    if (authority) return [...issuers, authority];
+    const next = brought.find((one) => !issuers.includes(one) && isIssuedBy(at, one));
+    if (next === undefined) return undefined;
+    issuers.push(next);
+    at = next;
+  }
+  return undefined;
 }
 
 /** What the other side was expected to be. */
@@ -91,22 +127,26 @@ export interface Expected {
   readonly applicationUri: string;
 }
 
-/** What is wrong with a server's certificate. `names` and `time` can be accepted by people, `fatal` never. */
+/** What is wrong with a server's certificate. `time`, `names` and `usage` can be accepted by people, `fatal` never. */
 export interface Findings {
   readonly fatal?: string;
   readonly time?: string;
   readonly names?: string;
+  readonly usage?: string;
 }
 
 /** Looks at everything but trust. */
 export function inspect([certificate]: Chain, { host, applicationUri }: Expected, now = Date.now()): Findings {
   const { hosts, uri } = namesOf(certificate);
   const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
-  const wrong: { fatal?: string; time?: string; names?: string } = {};
+  const hash = weakHashOf(certificate);
+  const wrong: { -readonly [Finding in keyof Findings]: Findings[Finding] } = {};
   if (certificate.checkIssued(certificate) && !certificate.verify(certificate.publicKey))
     wrong.fatal = 'its signature is wrong (BadCertificateInvalid)';
-  else if (bits < LEAST_BITS)
-    wrong.fatal = `its key has ${bits} bits, fewer than ${LEAST_BITS} (BadCertificatePolicyCheckFailed)`;
+  else if (bits < BITS[0] || bits > BITS[1])
+    wrong.fatal = `its key has ${bits} bits, not ${BITS[0]} to ${BITS[1]} (BadCertificatePolicyCheckFailed)`;
+  else if (hash !== undefined)
+    wrong.fatal = `it is signed with ${hash}, which can be forged (BadCertificatePolicyCheckFailed)`;
   else if (uri !== applicationUri)
     wrong.fatal = `it is made out to the application ${uri ?? '(none)'}, the server says it is ${applicationUri} (BadCertificateUriInvalid)`;
   const from = Date.parse(certificate.validFrom);
@@ -118,6 +158,8 @@ export function inspect([certificate]: Chain, { host, applicationUri }: Expected
     !(isIP(host) > 0 && certificate.checkIP(host))
   )
     wrong.names = `it is made out to ${hosts.join(', ') || 'no host'}, not to ${host} (BadCertificateHostNameInvalid)`;
+  if (certificate.keyUsage && !certificate.keyUsage.includes(SERVER_AUTH))
+    wrong.usage = 'it is not meant for servers (BadCertificateUseNotAllowed)';
   return wrong;
 }
 

@@ -96,21 +96,34 @@ async function checkServer(
   const who = `the certificate of ${subjectOf(chain[0])} (SHA-256 ${fingerprintOf(chain[0]).slice(0, 16)}…)`;
   if (findings.fatal !== undefined)
     throw new TidegateError('LINK_UNTRUSTED', `${who} cannot be accepted: ${findings.fatal}`);
-  const verdict = await trust.judge(chain);
+  const { is: verdict, note } = await trust.judge(chain);
   if (verdict === 'rejected') throw new TidegateError('LINK_UNTRUSTED', `${who} was rejected by \`tidegate trust\``);
-  if (verdict === 'unknown') {
-    await trust.putAside(chain, { connection: id, endpoint: connection.endpoint, findings });
-    log.warn(`${who} is not known: it waits for \`tidegate trust\``);
+  if (verdict === 'revoked')
+    throw new TidegateError('LINK_UNTRUSTED', `${who} cannot be accepted: ${note} (BadCertificateRevoked)`, {
+      hint: 'Give the server a new certificate.',
+    });
+  if (verdict === 'unknown' || verdict === 'waiting') {
+    const notes = [...Object.values(findings), ...(note === undefined ? [] : [note])];
+    if (
+      verdict === 'unknown' &&
+      (await trust.putAside(chain, { connection: id, endpoint: connection.endpoint, notes }))
+    )
+      log.warn(`${who} is not known: it waits for \`tidegate trust\``);
+    const why = note === undefined ? '' : `; ${note}`;
+    throw new TidegateError(
+      'LINK_UNTRUSTED',
+      `waiting for trust: ${who} is to be approved by \`tidegate trust\`${why}`,
+    );
   }
-  if (verdict === 'unknown' || verdict === 'waiting')
-    throw new TidegateError('LINK_UNTRUSTED', `waiting for trust: ${who} is to be approved by \`tidegate trust\``);
+  if (note !== undefined) log.warn(note);
   if (findings.time !== undefined && !connection.accept_expired)
     throw new TidegateError('LINK_UNTRUSTED', `${who} cannot be accepted: ${findings.time}`, {
       hint: 'Renew it in the server and check both clocks; or write accept_expired: true.',
     });
-  // Whoever approved the certificate itself saw its names; an authority vouches for no more than the names.
-  if (findings.names !== undefined && verdict === 'vouched')
-    throw new TidegateError('LINK_UNTRUSTED', `${who} cannot be accepted: ${findings.names}`, {
+  // Whoever approved the certificate itself saw for what it was made; an authority vouches for no more than that.
+  const misused = findings.names ?? findings.usage;
+  if (misused !== undefined && verdict === 'vouched')
+    throw new TidegateError('LINK_UNTRUSTED', `${who} cannot be accepted: ${misused}`, {
       hint: 'Write the endpoint by a name of the certificate, or approve the certificate itself.',
     });
   return chain;

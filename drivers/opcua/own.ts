@@ -56,7 +56,7 @@ async function read(folder: string): Promise<Identity | undefined> {
       'CONFIG_FILE',
       `our OPC UA certificate in ${folder}/own cannot be used: ${messageOf(cause)}`,
       {
-        hint: 'Make both files readable, or `tidegate trust renew` to make new ones; servers must then trust us anew.',
+        hint: 'Make both files readable, or `tidegate trust export --renew` to make new ones; servers must then trust us anew.',
         cause,
       },
     );

@@ -1,26 +1,22 @@
 /**
  * Whom we trust: one PEM file for each certificate in a folder that says what was decided. Nothing gets into `trusted/` but by a
- * person: `tidegate trust`, or a file put there by hand. A certificate authority in `trusted/` vouches for all that it signed.
+ * person: `tidegate trust`, or a file put there by hand. A certificate authority in `trusted/` vouches for what it signed, as long as its
+ * revocation list (`.crl`) lies there too.
  */
-import type { X509Certificate } from 'node:crypto';
-import { access, readdir, readFile, rename } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KnownCertificate, TrustDecision, TrustStore } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
-import {
-  type Chain,
-  day,
-  type Findings,
-  fingerprintOf,
-  isIssuedBy,
-  namesOf,
-  readChain,
-  subjectOf,
-} from './certificate.js';
+import { type Chain, day, endsSoon, fingerprintOf, issuersOf, namesOf, readChain, subjectOf } from './certificate.js';
 import { makeFolder, writeWhole } from './private-files.js';
+import { askIssuers, newestList, type RevocationList, readRevocationList, wordsOnList } from './revocation.js';
 
 const FOLDERS = ['waiting', 'trusted', 'rejected'] as const;
 type Folder = (typeof FOLDERS)[number];
+
+/** Most certificates that wait: who makes up ever new ones must not fill the disk. */
+const MOST_WAITING = 100;
 
 /** One file of the store. */
 interface Entry {
@@ -36,7 +32,15 @@ interface Entry {
 export interface Meeting {
   readonly connection: string;
   readonly endpoint: string;
-  readonly findings: Findings;
+  /** What whoever decides should know. */
+  readonly notes: readonly string[];
+}
+
+/** What was decided on a certificate: itself, or `vouched` by way of a trusted authority, which may have taken it back since. */
+export interface Verdict {
+  readonly is: 'trusted' | 'vouched' | 'revoked' | 'rejected' | 'waiting' | 'unknown';
+  /** What whoever decides, or trusts the list, should know. */
+  readonly note?: string;
 }
 
 /** The store of one data folder. */
@@ -48,35 +52,36 @@ export class Trust implements TrustStore {
     this.#folder = join(folder, 'pki');
   }
 
-  /** What was decided on a certificate, itself or by way of a trusted authority; `unknown` when nobody saw it yet. */
-  async judge(chain: Chain): Promise<'trusted' | 'vouched' | 'rejected' | 'waiting' | 'unknown'> {
+  /** What was decided on a certificate (OPC UA Part 4 §6.1.3: trust list, revocation list). */
+  async judge(chain: Chain): Promise<Verdict> {
     const wanted = fingerprintOf(chain[0]);
     const entries = await this.#entries();
-    const own = entries.find(({ chain: [certificate] }) => fingerprintOf(certificate) === wanted);
-    if (own?.folder === 'trusted' || own?.folder === 'rejected') return own.folder;
-    const authorities = entries
-      .filter(({ folder }) => folder === 'trusted')
-      .map(({ chain: [certificate] }) => certificate);
-    if (isVouchedFor(chain, authorities)) return 'vouched';
-    return own?.folder ?? 'unknown';
+    const own = entries.find(({ chain: [certificate] }) => fingerprintOf(certificate) === wanted)?.folder ?? 'unknown';
+    if (own === 'rejected') return { is: own };
+    const issuers = issuersOf(chain, trustedIn(entries));
+    const said = issuers ? await askIssuers(chain[0], issuers, this.#folderOf('trusted')) : {};
+    if (said.is === 'revoked' || (said.is === 'vouched' && own !== 'trusted')) return { is: said.is, ...said };
+    return own === 'trusted' ? { is: own } : { ...said, is: own };
   }
 
-  /** Puts a certificate aside until somebody decides. */
-  async putAside(chain: Chain, { connection, endpoint, findings }: Meeting): Promise<void> {
+  /** Puts a certificate aside until somebody decides. Gives false when too many wait. */
+  async putAside(chain: Chain, { connection, endpoint, notes }: Meeting): Promise<boolean> {
     await this.#prepare();
-    const notes = Object.values(findings).map((finding) => `note: ${finding}`);
-    const head = [`subject: ${subjectOf(chain[0])}`, `met: ${connection} at ${endpoint}`, ...notes];
-    await writeWhole(this.#path('waiting', chain[0]), `${head.join('\n')}\n${pemOf(chain)}`);
+    if ((await namesIn(join(this.#folder, 'waiting'))).length >= MOST_WAITING) return false;
+    const head = [`subject: ${subjectOf(chain[0])}`, `met: ${connection} at ${endpoint}`];
+    const lines = [...head, ...notes.map((note) => `note: ${note}`)];
+    await writeWhole(this.#path('waiting', chain[0]), `${lines.join('\n')}\n${pemOf(chain)}`);
+    return true;
   }
 
   async list(): Promise<KnownCertificate[]> {
-    const entries = await this.#entries();
-    return entries.map(({ folder, chain: [certificate], met, notes }) => ({
-      state: folder,
-      ...factsOf(certificate),
-      met,
-      ...(notes.length > 0 && { notes }),
-    }));
+    const known = (await this.#entries()).map(({ folder: state, chain: [certificate], met, notes }) =>
+      this.#known(state, certificate, met, notes),
+    );
+    const own = await readFile(join(this.#folder, 'own', 'certificate.pem'))
+      .then((pem) => new X509Certificate(pem))
+      .catch(() => undefined);
+    return Promise.all(own ? [...known, this.#known('own', own)] : known);
   }
 
   async decide(fingerprint: string, decision: TrustDecision): Promise<void> {
@@ -87,10 +92,31 @@ export class Trust implements TrustStore {
   }
 
   async add(bytes: Buffer): Promise<KnownCertificate> {
-    const chain = parse(bytes, 'the file');
+    let chain: Chain;
+    try {
+      chain = parse(bytes, 'the file');
+    } catch (error) {
+      const list = await readRevocationList(bytes).catch(() => undefined);
+      if (list) return this.#addList(list, bytes);
+      throw error;
+    }
     await this.#prepare();
     await writeWhole(this.#path('trusted', chain[0]), `subject: ${subjectOf(chain[0])}\n${pemOf(chain)}`);
-    return { state: 'trusted', ...factsOf(chain[0]), met: [] };
+    return this.#known('trusted', chain[0]);
+  }
+
+  async #addList(list: RevocationList, bytes: Buffer): Promise<KnownCertificate> {
+    for (const authority of trustedIn(await this.#entries())) {
+      if (!(await list.isOf(authority))) continue;
+      const present = await newestList(this.#folderOf('trusted'), authority);
+      if (present && present.made > list.made)
+        throw new TidegateError('USAGE', `a newer revocation list is here already, of ${day(present.made)}`);
+      await writeWhole(this.#path('trusted', authority, 'crl'), bytes);
+      return this.#known('trusted', authority);
+    }
+    throw new TidegateError('USAGE', 'no authority that is trusted has signed this revocation list', {
+      hint: "Add the authority's certificate first.",
+    });
   }
 
   async own(options: {
@@ -101,18 +127,12 @@ export class Trust implements TrustStore {
     await loadLibrary();
     const { ownIdentity } = await import('./own.js');
     const { certificate } = await ownIdentity(this.#folder, options);
-    return { state: 'own', ...factsOf(certificate), met: [], der: certificate.raw };
+    return { ...(await this.#known('own', certificate)), der: certificate.raw };
   }
 
-  /** Whether the certificate itself still lies in `trusted/`, or is vouched for. */
+  /** Whether what was let in would still be. */
   async holds(chain: Chain): Promise<boolean> {
-    const there = await access(this.#path('trusted', chain[0])).then(
-      () => true,
-      () => false,
-    );
-    if (there) return true;
-    const judged = await this.judge(chain);
-    return judged === 'trusted' || judged === 'vouched';
+    return ['trusted', 'vouched'].includes((await this.judge(chain)).is);
   }
 
   /** The folder of certificates and keys. */
@@ -120,8 +140,31 @@ export class Trust implements TrustStore {
     return this.#folder;
   }
 
-  #path(folder: Folder, certificate: X509Certificate): string {
-    return join(this.#folder, folder, `${fingerprintOf(certificate)}.pem`);
+  #folderOf(folder: Folder): string {
+    return join(this.#folder, folder);
+  }
+
+  #path(folder: Folder, certificate: X509Certificate, ending = 'pem'): string {
+    return join(this.#folder, folder, `${fingerprintOf(certificate)}.${ending}`);
+  }
+
+  async #known(
+    state: KnownCertificate['state'],
+    certificate: X509Certificate,
+    met: readonly string[] = [],
+    before: readonly string[] = [],
+  ): Promise<KnownCertificate> {
+    const notes = [...before];
+    const ends = endsSoon(certificate);
+    if (state === 'trusted' && certificate.ca && !namesOf(certificate).uri)
+      notes.push(wordsOnList(await newestList(this.#folderOf('trusted'), certificate)));
+    return {
+      state,
+      ...factsOf(certificate),
+      ...(ends !== undefined && { ends }),
+      met,
+      ...(notes.length > 0 && { notes }),
+    };
   }
 
   async #prepare(): Promise<void> {
@@ -149,6 +192,10 @@ async function namesIn(folder: string): Promise<string[]> {
   return names.filter((name) => /\.(pem|der|crt|cer)$/i.test(name));
 }
 
+function trustedIn(entries: readonly Entry[]): X509Certificate[] {
+  return entries.filter(({ folder }) => folder === 'trusted').map(({ chain: [certificate] }) => certificate);
+}
+
 function parse(bytes: Buffer, file: string): Chain {
   try {
     return readChain(bytes);
@@ -156,23 +203,6 @@ function parse(bytes: Buffer, file: string): Chain {
     const hint = 'Give a certificate as PEM or DER, or remove the file.';
     throw new TidegateError('CONFIG_FILE', `${file} ${messageOf(cause)}`, { hint, cause });
   }
-}
-
-/** Follows the chain upwards until an authority that is trusted. */
-function isVouchedFor(chain: Chain, authorities: readonly X509Certificate[]): boolean {
-  const [, ...brought] = chain;
-  let at: X509Certificate = chain[0];
-  for (let step = 0; step <= brought.length; step++) {
-    if (authorities.some((authority) => isIssuedBy(at, authority))) return true;
-    const next = brought.find((one) => one !== at && isIssuedBy(at, one) && isCurrent(one));
-    if (next === undefined) return false;
-    at = next;
-  }
-  return false;
-}
-
-function isCurrent({ validFrom, validTo }: X509Certificate, now = Date.now()): boolean {
-  return Date.parse(validFrom) <= now && now <= Date.parse(validTo);
 }
 
 function pemOf(chain: Chain): string {

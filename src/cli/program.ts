@@ -192,9 +192,12 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...CONFIG)
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./trust.js')).trustRevoke));
-  add(trust, 'add <file>', "trust a certificate from a file: a server's, or an authority's", [
-    'tidegate trust add plant-ca.pem',
-  ])
+  add(
+    trust,
+    'add <file>',
+    "trust a certificate from a file, a server's or an authority's; or take its revocation list",
+    ['tidegate trust add plant-ca.pem', 'tidegate trust add plant-ca.crl'],
+  )
     .option(...CONFIG)
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./trust.js')).trustAdd));

@@ -45,7 +45,7 @@ export function trustRevoke(which: string, options: Options = {}): Promise<numbe
   return decide(which, 'rejected', ['trusted'], options);
 }
 
-/** Trusts a certificate from a file: a server's, or that of an authority that signs servers' certificates. Gives the exit code. */
+/** Trusts a certificate from a file: a server's, or that of an authority that signs them; or takes its revocation list. Gives the exit code. */
 export async function trustAdd(file: string, options: Options = {}): Promise<number> {
   const { stores } = await openStores(options);
   const bytes = await readFile(file).catch((cause: unknown) => {
@@ -136,11 +136,14 @@ function choose(known: readonly Held[], which: string, from: readonly KnownCerti
 }
 
 function tell(one: KnownCertificate, decision: TrustDecision, { json }: Options): void {
-  if (json) process.stdout.write(`${toJson({ ...one, state: decision })}\n`);
-  else
-    process.stdout.write(
-      `${decision}: ${printable(one.subject)}, SHA-256 ${grouped(one.fingerprint)}\n${decision === 'trusted' ? 'A running gateway connects at its next attempt, within a minute.\n' : ''}`,
-    );
+  if (json) {
+    process.stdout.write(`${toJson({ ...one, state: decision })}\n`);
+    return;
+  }
+  const notes = (one.notes ?? []).map((note) => `note: ${printable(note)}`);
+  const next = decision === 'trusted' ? ['A running gateway connects at its next attempt, within a minute.'] : [];
+  const lines = [`${decision}: ${printable(one.subject)}, SHA-256 ${grouped(one.fingerprint)}`, ...notes, ...next];
+  process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 function nextStep(known: readonly Held[]): string {
@@ -159,13 +162,14 @@ function textOf({
   hosts,
   uri,
   authority,
+  ends,
   met,
   notes,
 }: KnownCertificate): string {
   const rows: [string, string][] = [
     ['SHA-256', grouped(fingerprint)],
     ['SHA-1', grouped(sha1)],
-    ['valid', `${from} to ${until}`],
+    ['valid', `${from} to ${until}${ends === undefined ? '' : `: ${ends}`}`],
     ['made out to', [...hosts, ...(uri === undefined ? [] : [uri])].join(', ') || 'nobody'],
     ...(authority ? [['authority', 'vouches for certificates that it signed'] satisfies [string, string]] : []),
     ...met.map((where): [string, string] => ['connection', where]),

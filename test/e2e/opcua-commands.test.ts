@@ -9,6 +9,9 @@ import { run, start } from '../support/command.js';
 import { makePem } from '../support/opcua-identity.js';
 import { type Peer, type PemIdentity, PRESS, startPeer } from '../support/opcua-peer.js';
 
+/** Within the days of warning. */
+const soon = new Date(Date.now() + 20 * 86_400_000);
+
 let cwd: string;
 let identity: PemIdentity;
 let peer: Peer;
@@ -53,7 +56,7 @@ describe('in this order', () => {
     const { certificates } = JSON.parse((await tidegate('trust', 'list', '--json')).stdout) as {
       certificates: object[];
     };
-    expect(certificates).toMatchObject([{ state: 'waiting', fingerprint }]);
+    expect(certificates).toMatchObject([{ state: 'waiting', fingerprint }, { state: 'own' }]);
   });
 
   test('a name that fits nothing is told', async () => {
@@ -79,6 +82,23 @@ describe('in this order', () => {
     const own = new X509Certificate(readFileSync(join(cwd, 'tidegate-opcua.der')));
     expect(own.subject).toContain('CN=Tidegate plant-7');
     expect(stdout.replaceAll(' ', '')).toContain(own.fingerprint.replaceAll(':', '').toLowerCase());
+  });
+
+  test('certificates that end soon are warned of, in check and in the list', async () => {
+    const [old, ours] = [await makePem({ name: 'Old press', until: soon }), await makePem({ name: 'Us', until: soon })];
+    const pki = join(cwd, 'data', 'opcua', 'pki');
+    writeFileSync(join(pki, 'trusted', 'old.pem'), old.certificate);
+    const own = readFileSync(join(pki, 'own', 'certificate.pem'));
+    writeFileSync(join(pki, 'own', 'certificate.pem'), ours.certificate);
+    const { code, stderr } = await tidegate('check');
+    const list = await tidegate('trust', 'list');
+    writeFileSync(join(pki, 'own', 'certificate.pem'), own);
+    rmSync(join(pki, 'trusted', 'old.pem'));
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/the certificate of Old press \(Acme\) expires on \d{4}-\d\d-\d\d, in \d+ days/);
+    expect(stderr).toMatch(/our own certificate Us \(Acme\) expires on .*\n.*trust export --renew/);
+    expect(stderr.match(/expires/g)).toHaveLength(2);
+    expect(list.stdout).toMatch(/valid .*: expires on/);
   });
 
   test('browsing, and a profile made of it that reads', async () => {

@@ -8,7 +8,7 @@ import type { OpcuaConnection } from '../../drivers/opcua/schema.js';
 import type { Session } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import { driverContext } from '../support/driver-context.js';
-import { makePem, trustingFolder } from '../support/opcua-identity.js';
+import { makeAuthority, makePem, trustingFolder } from '../support/opcua-identity.js';
 import { Told } from '../support/opcua-listener.js';
 import { type Peer, type PemIdentity, startPeer } from '../support/opcua-peer.js';
 import { deviceOf, pointOf } from '../support/opcua-points.js';
@@ -89,7 +89,7 @@ describe('a server that nobody approved yet', () => {
       expect(error.code).toBe('LINK_UNTRUSTED');
       expect(error.message).toMatch(/^waiting for trust: the certificate of Press 7 \(Acme\)/);
       const [waiting, ...others] = await fresh.trust.list();
-      expect(others).toEqual([]);
+      expect(others.map(({ state }) => state)).toEqual(['own']);
       const parsed = new X509Certificate(identity.certificate);
       expect(waiting).toMatchObject({
         state: 'waiting',
@@ -166,6 +166,34 @@ test('an expired certificate needs both: approval, and accept_expired', async ()
   } finally {
     await old.kill();
     trusting.done();
+  }
+}, 60_000);
+
+test('an authority vouches for a server, by its host name, until it takes the certificate back', async () => {
+  const authority = await makeAuthority();
+  const [right, wrong] = [await authority.sign({}), await authority.sign({ hosts: ['plc-8'] })];
+  const fresh = await trustingFolder({ certificate: authority.certificate, key: '' });
+  const [signed, elsewhere] = await Promise.all([startPeer({ identity: right }), startPeer({ identity: wrong })]);
+  try {
+    const missing = await failure(connect({}, fresh.data, signed.endpoint));
+    expect(missing.message).toMatch(
+      /^waiting for trust: .*; Plant CA has signed it, but its revocation list is not here/,
+    );
+    await fresh.trust.add(Buffer.from(await authority.takeBack([])));
+    const session = await connect({ keep_alive: '100ms' }, fresh.data, signed.endpoint);
+    expect(await read(session)).toEqual([21.5]);
+    const other = await failure(connect({}, fresh.data, elsewhere.endpoint));
+    expect(other.message).toMatch(/made out to plc-8, not to 127\.0\.0\.1 \(BadCertificateHostNameInvalid\)/);
+
+    const told = new Told();
+    await session.subscribe?.(device, device.points, told);
+    await fresh.trust.add(Buffer.from(await authority.takeBack([right])));
+    await told.until(() => told.error !== undefined);
+    const revoked = await failure(connect({}, fresh.data, signed.endpoint));
+    expect(revoked.message).toMatch(/Plant CA has taken back Press 8 \(BadCertificateRevoked\)/);
+  } finally {
+    await Promise.all([signed.kill(), elsewhere.kill()]);
+    fresh.done();
   }
 }, 60_000);
 

@@ -2,10 +2,9 @@
 import { X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Chain, endsSoon, fingerprintOf, inspect, namesOf, readChain } from '../../drivers/opcua/certificate.js';
-import { loadLibrary } from '../../drivers/opcua/library.js';
-import { makePem, trustingFolder } from '../support/opcua-identity.js';
+import { type Authority, makeAuthority, makeOdd, makePem, trustingFolder } from '../support/opcua-identity.js';
 import type { PemIdentity } from '../support/opcua-peer.js';
 
 const DAY = 86_400_000;
@@ -50,6 +49,15 @@ describe('findings', () => {
     expect(inspect(chain(good), expected, Date.UTC(1980, 0)).time).toMatch(/not valid before/);
   });
 
+  test('a signature that can be forged, a key that is too short or too long, another use', async () => {
+    const found = async (odd: Parameters<typeof makeOdd>[0]) => inspect(chain(await makeOdd(odd)), expected);
+    expect(await found({})).toEqual({});
+    expect((await found({ hash: 'SHA-1' })).fatal).toMatch(/^it is signed with SHA-1.*BadCertificatePolicyCheckFailed/);
+    expect((await found({ bits: 1024 })).fatal).toMatch(/^its key has 1024 bits/);
+    expect((await found({ bits: 5120 })).fatal).toMatch(/^its key has 5120 bits, not 2048 to 4096/);
+    expect((await found({ usage: '1.3.6.1.5.5.7.3.2' })).usage).toMatch(/not meant for servers/);
+  });
+
   test('ends soon: told from thirty days on', () => {
     const [certificate] = chain(good);
     const until = Date.parse(certificate.validTo);
@@ -61,50 +69,30 @@ describe('findings', () => {
 });
 
 describe('the store', () => {
-  test('an authority that is trusted vouches for what it signed, and for nothing else', async () => {
-    const { crypto_utils: crypto } = await loadLibrary();
-    const authority = await crypto.generateKeyPair(2048);
-    const { cert: authorityPem } = await crypto.createSelfSignedCertificate({
-      privateKey: authority.privateKey,
-      subject: 'CN=Plant CA',
-      purpose: crypto.CertificatePurpose.ForCertificateAuthority,
-      notBefore: new Date(Date.now() - DAY),
-      notAfter: new Date(Date.now() + DAY),
+  test('lists what waits, what was decided, and our own', async () => {
+    const one = chain(await makePem({ until: new Date(Date.now() + 10 * DAY) }));
+    await folder.trust.putAside(one, { connection: 'a', endpoint: 'opc.tcp://a', notes: ['another host'] });
+    await folder.trust.own({ gateway: 'test' });
+    const [waiting, own] = await folder.trust.list();
+    expect(waiting).toMatchObject({
+      state: 'waiting',
+      notes: ['another host'],
+      ends: expect.stringMatching(/in 9 days|in 10 days/),
     });
-    const { csr } = await crypto.createCertificateSigningRequest({
-      privateKey: (await crypto.generateKeyPair(2048)).privateKey,
-      subject: 'CN=Press 8',
-      applicationUri: 'urn:acme:press-8',
-      dns: ['plc-8'],
-      purpose: crypto.CertificatePurpose.ForApplication,
-    });
-    const { cert } = await crypto.createCertificateFromCsr({
-      csr,
-      issuerName: 'CN=Plant CA',
-      issuerPublicKey: authority.publicKey as never,
-      signingKey: authority.privateKey,
-      signingAlgorithm: { name: 'RSASSA-PKCS1-v1_5', hash: { name: 'SHA-256' } },
-      purpose: crypto.CertificatePurpose.ForApplication,
-      notBefore: new Date(Date.now() - DAY),
-      notAfter: new Date(Date.now() + DAY),
-    });
-    const leaf = chain({ certificate: cert, key: '' });
-    expect(await folder.trust.judge(leaf)).toBe('unknown');
-    await folder.trust.add(Buffer.from(authorityPem));
-    expect(await folder.trust.judge(leaf)).toBe('vouched');
-    expect(await folder.trust.judge(chain(good))).toBe('unknown');
-    await folder.trust.putAside(leaf, {
-      connection: 'a',
-      endpoint: 'opc.tcp://a',
-      findings: { names: 'another host' },
-    });
-    await folder.trust.decide(fingerprintOf(leaf[0]), 'rejected');
-    expect(await folder.trust.judge(leaf)).toBe('rejected');
-    const known = await folder.trust.list();
-    expect(known.map(({ state, authority: is, notes }) => [state, is, notes])).toEqual([
-      ['trusted', true, undefined],
-      ['rejected', false, ['another host']],
-    ]);
+    expect(own).toMatchObject({ state: 'own', subject: 'Tidegate test (Tidegate)' });
+    await folder.trust.decide(fingerprintOf(one[0]), 'rejected');
+    expect(await folder.trust.judge(one)).toEqual({ is: 'rejected' });
+  });
+
+  test('does not fill the disk with certificates that somebody makes up', async () => {
+    const crowded = await trustingFolder();
+    const aside = async (pem: PemIdentity) =>
+      crowded.trust.putAside(chain(pem), { connection: 'a', endpoint: 'opc.tcp://a', notes: [] });
+    expect(await aside(good)).toBe(true);
+    const waiting = join(crowded.data, 'pki', 'waiting');
+    for (let count = 0; count < 100; count++) writeFileSync(join(waiting, `${count}.pem`), good.certificate);
+    expect(await aside(good)).toBe(false);
+    crowded.done();
   });
 
   test('a file that is no certificate is named', async () => {
@@ -112,5 +100,79 @@ describe('the store', () => {
     writeFileSync(file, 'not a certificate');
     await expect(folder.trust.list()).rejects.toThrow(/notes\.der holds no certificate/);
     await expect(folder.trust.add(Buffer.from('x'))).rejects.toThrow(/holds no certificate/);
+  });
+});
+
+describe('an authority that is trusted', () => {
+  let authority: Authority;
+  let leaf: PemIdentity;
+  let store: Awaited<ReturnType<typeof trustingFolder>>;
+  beforeAll(async () => {
+    authority = await makeAuthority();
+    leaf = await authority.sign({});
+  });
+  beforeEach(async () => {
+    store = await trustingFolder();
+  });
+  afterEach(() => store.done());
+  const judge = (...pems: PemIdentity[]) => store.trust.judge(chain(...pems));
+  const add = (pem: string) => store.trust.add(Buffer.from(pem));
+  const notes = async () => (await store.trust.list())[0]?.notes;
+
+  test('vouches for what it signed, once its revocation list is here, and for nothing else', async () => {
+    expect(await judge(leaf)).toEqual({ is: 'unknown' });
+    await expect(add(await authority.takeBack([]))).rejects.toThrow(/no authority that is trusted has signed/);
+    await add(authority.certificate);
+    const note = 'Plant CA has signed it, but its revocation list is not here';
+    expect(await judge(leaf)).toEqual({ is: 'unknown', note });
+    expect(await notes()).toEqual([expect.stringMatching(/vouches for nobody/)]);
+    await add(await authority.takeBack([]));
+    expect(await judge(leaf)).toEqual({ is: 'vouched' });
+    expect(await notes()).toEqual([
+      expect.stringMatching(/^has taken back 0 certificates: list of .*, the next is due/),
+    ]);
+    expect(await judge(good)).toEqual({ is: 'unknown' });
+  });
+
+  test('takes certificates back: those too that a person trusted', async () => {
+    await add(authority.certificate);
+    await add(leaf.certificate);
+    expect(await judge(leaf)).toEqual({ is: 'trusted' });
+    await add(await authority.takeBack([leaf]));
+    expect(await judge(leaf)).toEqual({ is: 'revoked', note: 'Plant CA has taken back Press 8' });
+    expect(await store.trust.holds(chain(leaf))).toBe(false);
+    await expect(add(await authority.takeBack([], { made: new Date(Date.now() - DAY) }))).rejects.toThrow(/newer/);
+  });
+
+  test('with a list that is old still vouches, and that is told', async () => {
+    await add(authority.certificate);
+    const [made, next] = [new Date(Date.now() - 2 * DAY), new Date(Date.now() - DAY)];
+    await add(await authority.takeBack([], { made, next }));
+    expect(await judge(leaf)).toEqual({
+      is: 'vouched',
+      note: expect.stringMatching(/^the revocation list of Plant CA is old/),
+    });
+  });
+
+  test('vouches by way of others, as long as each has its list, and is of today', async () => {
+    const line = await authority.sign({ name: 'Line CA', purpose: 'authority' });
+    const press = await line.authority().sign({ name: 'Press 9' });
+    await add(authority.certificate);
+    await add(await authority.takeBack([]));
+    expect(await judge(press, line)).toEqual({ is: 'unknown', note: expect.stringContaining('Line CA has signed it') });
+    writeFileSync(join(store.data, 'pki', 'trusted', 'line.crl'), await line.authority().takeBack([]));
+    expect(await judge(press, line)).toEqual({ is: 'vouched' });
+    expect(await judge(press)).toEqual({ is: 'unknown' });
+    await add(await authority.takeBack([line]));
+    expect(await judge(press, line)).toEqual({ is: 'revoked', note: 'Plant CA has taken back Line CA' });
+    const old = await authority.sign({ name: 'Old CA', purpose: 'authority', until: new Date(Date.now() - 1000) });
+    expect(await judge(await old.authority().sign({}), old)).toEqual({ is: 'unknown' });
+  });
+
+  test('is none by signing without being an authority', async () => {
+    await add(leaf.certificate);
+    const forged = await (await authority.sign({})).authority().sign({ name: 'Press 10' });
+    await add(await authority.takeBack([])).catch(() => {});
+    expect(await judge(forged)).toEqual({ is: 'unknown' });
   });
 });
