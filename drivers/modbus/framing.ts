@@ -9,6 +9,8 @@ import { CRC_LENGTH, DATA_AT, replyLength } from './frame.js';
 export interface Framing {
   /** True when every chunk that comes in is whole: a datagram. */
   readonly datagrams: boolean;
+  /** Bytes on the wire of the shortest reply: what is shorter is a glitch, as drivers of RS-485 make when they turn round. */
+  readonly shortest: number;
   /** The bytes to send. */
   encode(request: Buffer): Buffer;
   /**
@@ -28,6 +30,7 @@ const EXCEPTION = 3;
 /** Binary, with a CRC. */
 export const rtu: Framing = {
   datagrams: false,
+  shortest: EXCEPTION + CRC_LENGTH,
   encode(request) {
     const end = request.length - CRC_LENGTH;
     request.writeUInt16LE(crc16(request, 0, end), end);
@@ -61,6 +64,7 @@ const END = '\r\n';
 /** Hexadecimal text between a colon and a line's end, with an LRC. */
 export const ascii: Framing = {
   datagrams: false,
+  shortest: 5 + 2 * EXCEPTION,
   encode(request) {
     const frame = request.subarray(0, request.length - CRC_LENGTH);
     return Buffer.from(`:${hex(frame)}${hex([lrc(frame)])}${END}`, 'latin1');
@@ -88,6 +92,7 @@ export function datagrams(): Framing {
   let id = 0;
   return {
     datagrams: true,
+    shortest: HEADER + EXCEPTION,
     encode(request) {
       id = (id + 1) & 0xffff;
       const length = request.length - CRC_LENGTH;

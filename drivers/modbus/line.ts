@@ -74,10 +74,12 @@ export class Line implements Wire {
   readonly #options: LineOptions;
   readonly #queue: Exchange[] = [];
   readonly #heard = new Set<number>();
+  /** Unit id → until when its reply to a request that was given up may still come. */
+  readonly #owing = new Map<number, number>();
   #current: Exchange | undefined;
   /** False while the line is only held for the late reply of `current`. */
   #waiting = false;
-  #received = Buffer.alloc(0);
+  #received: Buffer = Buffer.alloc(0);
   /** Bytes of our own that have still to come back. */
   #echo = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -117,12 +119,13 @@ export class Line implements Wire {
   #next(): void {
     this.#timer = undefined;
     if (this.#broken || this.#queue.length === 0) return;
-    const rest = this.#resumeAt - performance.now();
+    const exchange = this.#queue[0] as Exchange;
+    const rest = Math.max(this.#resumeAt, this.#owedBy(exchange)) - performance.now();
     if (rest > 0) {
       this.#timer = setTimeout(() => this.#next(), rest);
       return;
     }
-    const exchange = this.#queue.shift() as Exchange;
+    this.#queue.shift();
     this.#current = exchange;
     this.#waiting = true;
     this.#received = Buffer.alloc(0);
@@ -134,14 +137,23 @@ export class Line implements Wire {
     this.#expect(bytes.length);
   }
 
-  /** Waits for the reply to `current`: its time limit, and the time that `sent` bytes and those of the reply take. */
+  /** Until when this unit might answer a request of before: what it says then is no answer to this one. */
+  #owedBy({ request }: Exchange): number {
+    return this.#owing.get(request[0] as number) ?? 0;
+  }
+
+  /** Waits for the reply to `current`, after so many bytes were sent. */
   #expect(sent: number): void {
-    const { timeout, byteTime } = this.#options;
     const exchange = this.#current as Exchange;
-    const bytes = sent + this.#framing.lengthOfReply(exchange.request);
     const giveUp = (): void => this.#giveUp(exchange);
     // One turn more, so that a stall of this process is not taken for silence of the other.
-    this.#timer = setTimeout(() => setImmediate(giveUp), timeout + bytes * byteTime);
+    this.#timer = setTimeout(() => setImmediate(giveUp), this.#limit(exchange, sent));
+  }
+
+  /** Milliseconds that a reply may take: the time limit, and the time that `sent` bytes and those of the reply take. */
+  #limit({ request }: Exchange, sent: number): number {
+    const { timeout, byteTime } = this.#options;
+    return timeout + (sent + this.#framing.lengthOfReply(request)) * byteTime;
   }
 
   #take(chunk: Buffer): void {
@@ -149,33 +161,39 @@ export class Line implements Wire {
     this.#echo -= dropped;
     const fresh = chunk.subarray(dropped);
     if (fresh.length === 0) return;
+    this.#silent = 0;
     const exchange = this.#current;
-    if (!exchange) {
-      this.#options.stray(`${fresh.length} bytes that nobody asked for, dropped`);
-      return;
-    }
-    this.#received = this.#framing.datagrams ? Buffer.from(fresh) : Buffer.concat([this.#received, fresh]);
-    const frame = this.#framing.find(exchange.request, this.#received);
+    const { datagrams } = this.#framing;
+    this.#received = datagrams ? fresh : Buffer.concat([this.#received, fresh]);
+    const frame = exchange && this.#framing.find(exchange.request, this.#received);
     if (frame) this.#settle(frame);
-    else if (this.#options.quiet !== undefined && this.#waiting) {
+    else if (!exchange || datagrams) {
+      this.#received = Buffer.alloc(0);
+      this.#options.stray(`${fresh.length} bytes that nobody asked for, dropped`);
+    } else if (this.#options.quiet !== undefined && this.#waiting && this.#hasBegun) {
       clearTimeout(this.#quiet);
       this.#quiet = setTimeout(() => setImmediate(() => this.#giveUp(exchange)), this.#options.quiet);
     }
   }
 
+  /** Something came in that may have been a reply. */
+  get #hasBegun(): boolean {
+    return this.#received.length >= this.#framing.shortest;
+  }
+
   #settle(frame: Buffer): void {
     const { request, resolve } = this.#current as Exchange;
-    this.#silent = 0;
+    this.#heard.add(request[0] as number);
+    this.#owing.delete(request[0] as number);
     if (this.#waiting) {
-      this.#heard.add(request[0] as number);
-      this.#noteAnswer(frame.length);
+      this.#noteAnswer();
       resolve(judge(request, frame) ?? Buffer.from(frame));
     } else this.#options.stray(`late reply of unit ${request[0]}, dropped`);
     this.#rest();
   }
 
-  #noteAnswer(received: number): void {
-    const onWire = (this.#sent + received) * this.#options.byteTime;
+  #noteAnswer(): void {
+    const onWire = (this.#sent + this.#received.length) * this.#options.byteTime;
     this.answerTime = typical(this.answerTime, performance.now() - this.#sentAt - onWire);
   }
 
@@ -185,7 +203,7 @@ export class Line implements Wire {
     clearTimeout(this.#quiet);
     clearTimeout(this.#timer);
     if (!this.#waiting) this.#rest();
-    else if (this.#received.length > 0) {
+    else if (this.#hasBegun) {
       exchange.resolve(new Failure(`no valid reply (${this.#received.length} bytes of noise)`, 0, true));
       this.#rest();
     } else this.#miss(exchange);
@@ -196,11 +214,15 @@ export class Line implements Wire {
     if (!this.patient && (this.#heard.size === 0 || this.#heard.has(unit))) this.#silent += 1;
     exchange.resolve(TIMEOUT);
     if (this.#silent >= this.#options.mostSilent) this.#break(`${this.#silent} requests in a row without a reply`);
-    // A unit that is there may still answer: it gets as long again, once.
-    else if (this.#heard.delete(unit) && !this.#framing.datagrams) {
+    else if (this.#framing.datagrams) this.#rest();
+    // A unit that is there may still answer: the line is its own as long again, once.
+    else if (this.#heard.delete(unit)) {
       this.#waiting = false;
       this.#expect(0);
-    } else this.#rest();
+    } else {
+      this.#owing.set(unit, performance.now() + this.#limit(exchange, 0));
+      this.#rest();
+    }
   }
 
   #rest(): void {

@@ -50,7 +50,13 @@ export async function openUdp(place: { host: string; port: number }): Promise<Tr
     throw new TidegateError('LINK_DOWN', `cannot reach ${nameOf(place)}: ${messageOf(cause)}`, { cause });
   });
   const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
-  await new Promise<void>((resolve) => socket.connect(place.port, address, resolve));
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.connect(place.port, address, (cause?: Error) => (cause ? reject(cause) : resolve()));
+  }).catch((cause: Error) => {
+    socket.close();
+    throw new TidegateError('LINK_DOWN', `cannot reach ${nameOf(place)}: ${messageOf(cause)}`, { cause });
+  });
   let open = true;
   return {
     name: nameOf(place),

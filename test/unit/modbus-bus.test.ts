@@ -64,6 +64,9 @@ test('32 units at 9600 baud, 8 of them dead: the 24 get their rate, and the line
     .reduce((sum, device) => sum + (plannedShare(modbus as Driver, connection, device) as number), 0);
   expect(planned).toBeGreaterThan(0.7);
   expect(Math.abs(share - planned)).toBeLessThanOrEqual(0.1 * planned);
+  // What the gateway itself tells of the wire: all of it, over the last minute.
+  const told = poller.usage.share(performance.now());
+  expect(Math.abs(told - share - spent(dead) / MINUTES)).toBeLessThanOrEqual(0.05);
   const stopped = poller.stop();
   await vi.advanceTimersByTimeAsync(2_000);
   await stopped;

@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { DATA_AT, Failure, readRequest } from '../../drivers/modbus/frame.js';
 import { modbus } from '../../drivers/modbus/index.js';
 import { openTcpWire } from '../../drivers/modbus/tcp-wire.js';
-import type { Wire } from '../../drivers/modbus/wire.js';
+import { openWire, type Wire } from '../../drivers/modbus/wire.js';
 import { isKind } from '../../src/errors.js';
 import { driverContext } from '../support/driver-context.js';
+import { type LineForm, lineFrame, onLine, startLinePeer, startUdpPeer } from '../support/line-peer.js';
 import { type Asked, bitAt, frame, refusing, startModbusPeer, truthful, wordAt } from '../support/modbus-peer.js';
 import { deviceOf, pointOf } from '../support/modbus-points.js';
 import { random as seeded } from '../support/random.js';
@@ -16,10 +17,13 @@ const upTo = (random: () => number, most: number): number => Math.floor(random()
 const elsewhere = (asked: Asked): Asked => ({ ...asked, address: (asked.address + 1000) & 0x3fff });
 const junk = (random: () => number, most: number): Buffer =>
   Buffer.from(Array.from({ length: upTo(random, most) }, () => upTo(random, 255)));
-const late: Buffer[] = [];
+/** Replies that come with a later one, on the connection that they were asked on. */
+const late: { readonly asked: Asked; readonly reply: Buffer }[] = [];
+const lateOn = ({ socket }: Asked): Buffer[] =>
+  late.splice(0).flatMap(({ asked, reply }) => (asked.socket === socket ? [reply] : []));
 
-/** Whatever follows them, these leave the stream's frames whole or plainly broken. */
-const FAULTS: Fault[] = [
+/** One reply each, or some: also for datagrams. */
+const REPLIES: Fault[] = [
   truthful,
   truthful,
   truthful,
@@ -53,29 +57,27 @@ const FAULTS: Fault[] = [
   },
   (asked, random) => frame(asked.id, asked.unit, [[7, 8, 11, 20, 43, 100][upTo(random, 5)] as number, 2, 0, 0]),
   (asked) => {
-    late.push(truthful(asked));
+    late.push({ asked, reply: truthful(asked) });
     return undefined;
   },
-  (asked) => Buffer.concat([...late.splice(0), truthful(asked)]),
+  (asked) => Buffer.concat([...lateOn(asked), truthful(asked)]),
   (asked) => Buffer.concat([truthful(asked), truthful(elsewhere(asked)), truthful(elsewhere(asked))]),
-  (asked) => {
-    const bytes = truthful(asked);
-    let at = 0;
-    const next = (): void => {
-      if (at >= bytes.length || asked.socket.destroyed) return;
-      asked.socket.write(bytes.subarray(at, at + 1 + (at % 7)));
-      at += 1 + (at % 7);
-      setImmediate(next);
-    };
-    next();
-    return undefined;
-  },
-  (asked) => {
-    asked.socket.destroy();
-    return undefined;
-  },
   (_, random) => Buffer.concat([Buffer.from([0xde, 0xad, 0xbe, 0xef]), junk(random, 40)]),
 ];
+/** In pieces, with a pause between them. */
+const inPieces = ({ socket }: Asked, bytes: Buffer): undefined => {
+  let at = 0;
+  const next = (): void => {
+    if (at >= bytes.length || socket.destroyed) return;
+    socket.write(bytes.subarray(at, at + 1 + (at % 7)));
+    at += 1 + (at % 7);
+    setImmediate(next);
+  };
+  next();
+};
+const hangUp: Fault = (asked) => void asked.socket.destroy();
+/** Whatever follows them, these leave the stream's frames whole or plainly broken. */
+const FAULTS: Fault[] = [...REPLIES, (asked) => inPieces(asked, truthful(asked)), hangUp];
 /** These end in the middle of a frame: harmless as long as nothing is sent before they have timed out. */
 const CUTS: Fault[] = [
   (asked, random) => {
@@ -87,10 +89,24 @@ const CUTS: Fault[] = [
 
 const TABLES = ['coil', 'discrete', 'input', 'holding'] as const;
 
-async function run(seed: number, rounds: number, inFlight: number, faults: Fault[]): Promise<Record<string, number>> {
+/** A peer that draws a fault for each request, and how to reach it. */
+type Bench = (random: () => number) => Promise<{ open(): Promise<Wire>; close(): Promise<void> }>;
+const drawing =
+  (faults: readonly Fault[], random: () => number) =>
+  (asked: Asked): Buffer | undefined =>
+    (faults[upTo(random, faults.length - 1)] as Fault)(asked, random);
+
+const tcp =
+  (inFlight: number, faults: readonly Fault[]): Bench =>
+  async (random) => {
+    const peer = await startModbusPeer(drawing(faults, random));
+    const options = { host: '127.0.0.1', port: peer.port, timeout: 4, inFlight, pause: 0 };
+    return { open: () => openTcpWire(options), close: peer.close };
+  };
+
+async function run(seed: number, rounds: number, inFlight: number, bench: Bench): Promise<Record<string, number>> {
   const random = seeded(seed);
-  const peer = await startModbusPeer((asked) => (faults[upTo(random, faults.length - 1)] as Fault)(asked, random));
-  const open = (): Promise<Wire> => openTcpWire({ host: '127.0.0.1', port: peer.port, timeout: 4, inFlight, pause: 0 });
+  const { open, close } = await bench(random);
   let wire = await open();
   const seen = { good: 0, failed: 0, lost: 0 };
   for (let round = 0; round < rounds; round += inFlight) {
@@ -126,9 +142,56 @@ async function run(seed: number, rounds: number, inFlight: number, faults: Fault
     }
   }
   await wire.close();
-  await peer.close();
+  await close();
   return seen;
 }
+
+/** What may happen to a reply on a line. There a whole reply to another request of the same form cannot be told from the right one. */
+function lineFaults(form: LineForm): Fault[] {
+  const reply = (asked: Asked): Buffer => lineFrame(form, truthful(asked).subarray(6));
+  const whole: Fault = (asked) => onLine(reply(asked));
+  return [
+    ...Array<Fault>(4).fill(whole),
+    () => undefined,
+    (_, random) => onLine(junk(random, 4)),
+    (_, random) => onLine(junk(random, 80)),
+    (asked, random) => onLine(junk(random, 9), reply(asked), junk(random, 9)),
+    (asked, random) => {
+      const bytes = reply(asked);
+      const at = upTo(random, bytes.length - 1);
+      bytes[at] = (bytes[at] as number) ^ (1 << upTo(random, 7));
+      return onLine(bytes);
+    },
+    (asked, random) => {
+      const bytes = reply(asked);
+      return onLine(bytes.subarray(0, upTo(random, bytes.length - 1)));
+    },
+    (asked, random) => {
+      const bytes = reply(asked);
+      return onLine(bytes.subarray(1 + upTo(random, bytes.length - 2)), bytes);
+    },
+    (asked) => onLine(reply({ ...elsewhere(asked), unit: asked.unit + 1 }), reply(asked)),
+    (asked) => onLine(reply({ ...elsewhere(asked), code: asked.code > 2 ? 7 - asked.code : 3 - asked.code })),
+    (asked) => onLine(reply({ ...elsewhere(asked), count: asked.count + 9 }), reply(asked)),
+    (asked, random) => onLine(lineFrame(form, refusing(asked, upTo(random, 255)).subarray(6))),
+    (asked) => inPieces(asked, reply(asked)),
+    hangUp,
+  ];
+}
+
+const line =
+  (form: LineForm): Bench =>
+  async (random) => {
+    const peer = await startLinePeer(form, drawing(lineFaults(form), random));
+    const connection = modbus.connection.parse({ tcp: `127.0.0.1:${peer.port}`, framing: form, timeout: '4ms' });
+    return { open: () => openWire(connection, () => {}), close: peer.close };
+  };
+
+const udp: Bench = async (random) => {
+  const peer = await startUdpPeer(drawing([...REPLIES, ...CUTS], random));
+  const connection = modbus.connection.parse({ udp: `127.0.0.1:${peer.port}`, timeout: '4ms' });
+  return { open: () => openWire(connection, () => {}), close: peer.close };
+};
 
 describe('hostile replies', () => {
   for (const [seed, inFlight, faults] of [
@@ -139,9 +202,19 @@ describe('hostile replies', () => {
     [5, 32, [...Array<Fault>(300).fill(truthful), ...FAULTS]],
   ] as const)
     test(`seed ${seed}, ${inFlight} in flight`, async () => {
-      const seen = await run(seed, 1_000, inFlight, [...faults]);
-      expect(Math.min(seen.good ?? 0, seen.failed ?? 0, seen.lost ?? 0)).toBeGreaterThan(20);
+      const seen = await run(seed, 1_000, inFlight, tcp(inFlight, faults));
+      expect(Math.min(seen.good ?? 0, seen.failed ?? 0, seen.lost ?? 0)).toBeGreaterThan(5);
     });
+
+  test.each([
+    ['rtu', 7, line('rtu')],
+    ['ascii', 8, line('ascii')],
+    ['datagrams', 9, udp],
+  ] as const)('on lines: %s, seed %i', async (form, seed, bench) => {
+    const seen = await run(seed, 1_000, 1, bench);
+    expect(Math.min(seen.good ?? 0, seen.failed ?? 0)).toBeGreaterThan(100);
+    if (form !== 'datagrams') expect(seen.lost).toBeGreaterThan(20);
+  });
 
   test('through a session: each point has its own value, or a reason', async () => {
     const random = seeded(6);

@@ -1,9 +1,11 @@
 /** Lines that take one request at a time: nothing on them says which request a reply belongs to. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DATA_AT, Failure, maskWriteRequest, readRequest, writeOneRequest } from '../../drivers/modbus/frame.js';
+import { ascii, type Framing, rtu } from '../../drivers/modbus/framing.js';
 import { modbus } from '../../drivers/modbus/index.js';
+import { Line } from '../../drivers/modbus/line.js';
 import { openWire, type Reply, type Wire } from '../../drivers/modbus/wire.js';
-import { type LinePeer, lineFrame, onLine, startLinePeer, startUdpPeer } from '../support/line-peer.js';
+import { type LineForm, type LinePeer, lineFrame, onLine, startLinePeer, startUdpPeer } from '../support/line-peer.js';
 import { type Answer, type Asked, frame, refusing, truthful, wordAt } from '../support/modbus-peer.js';
 
 const closing: (() => Promise<void>)[] = [];
@@ -204,4 +206,116 @@ test('a datagram that comes late is known by its number', async () => {
     return truthful(asked);
   };
   expect(words(await ask(wire, 200))).toEqual([wordAt(200)]);
+});
+
+describe.each(['rtu', 'ascii'] as const)('%s with a device that is slower than its time limit', (form) => {
+  /** Answers each request, but half a time limit too late. */
+  const slowly =
+    (limit: number, before: number[] = []) =>
+    (asked: Asked): Answer => {
+      const late = (): void => {
+        if (!asked.socket.destroyed)
+          asked.socket.write(Buffer.concat([Buffer.from(before), replyTo(form, asked, asked.address)]));
+      };
+      setTimeout(late, 1.5 * limit);
+      return undefined;
+    };
+
+  test.each([
+    ['that has never answered in time', 0],
+    ['that has answered before', 1],
+  ])('one %s: no reply is taken for that to the next request', async (_who, answered) => {
+    const { peer, wire } = await bench(form, truthful, { timeout: '60ms' });
+    if (answered) expect(words(await ask(wire, 1))).toEqual([wordAt(1)]);
+    peer.answer = slowly(60);
+    const replies = await Promise.all([100, 200, 300, 400].map((address) => ask(wire, address)));
+    expect(replies.map(words)).toEqual(Array(4).fill('timeout'));
+  });
+
+  test('others do not wait for it', async () => {
+    const { peer, wire } = await bench(form, truthful, { timeout: '400ms' });
+    peer.answer = (asked) => (asked.unit === 9 ? undefined : truthful(asked));
+    const dead = ask(wire, 1, 1, 9);
+    const before = performance.now();
+    const again = ask(wire, 1, 1, 9);
+    expect(words(await dead)).toBe('timeout');
+    expect(words(await again)).toBe('timeout');
+    // Once more for the reply to the first, which may still come; nothing of the kind for another unit.
+    expect(performance.now() - before).toBeGreaterThan(1_190);
+    const sent = peer.asked.length;
+    void ask(wire, 1, 1, 2);
+    await expect.poll(() => peer.asked.length, { timeout: 300 }).toBe(sent + 1);
+  });
+
+  test('a glitch before a slow reply is not taken for its beginning', async () => {
+    const { peer, wire } = await bench(form, truthful, { timeout: '60ms' });
+    expect(words(await ask(wire, 1))).toEqual([wordAt(1)]);
+    peer.answer = (asked) => {
+      slowly(60)(asked);
+      return onLine([0xff]);
+    };
+    expect(words(await ask(wire, 100))).toMatch(/timeout|no valid reply/);
+    peer.answer = () => undefined;
+    expect(words(await ask(wire, 200))).toBe('timeout');
+  });
+});
+
+test('a datagram that cannot be sent anywhere is a link that is down', async () => {
+  const settings = modbus.connection.parse({ udp: '255.255.255.255:502' });
+  await expect(openWire(settings, () => {})).rejects.toMatchObject({ code: 'LINK_DOWN' });
+});
+
+test('a datagram of another request is told, and is not silence broken', async () => {
+  const { wire, strays } = await bench('udp', (asked) => truthful({ ...asked, id: asked.id ^ 1 }), { timeout: '30ms' });
+  expect(words(await ask(wire, 1))).toBe('timeout');
+  expect(strays).toEqual([expect.stringMatching(/^\d+ bytes that nobody asked for, dropped$/)]);
+});
+
+describe('on a line of its own time', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  /** A serial line of 1 ms a byte, whose device says these bytes so many milliseconds after it was asked. */
+  function lineOf(framing: Framing, ...says: [after: number, bytes: Uint8Array][]): Line {
+    let hear: (chunk: Buffer) => void = () => {};
+    const transport = {
+      name: 'line',
+      write: () => {
+        for (const [after, bytes] of says) setTimeout(() => hear(Buffer.from(bytes)), after);
+      },
+      listen: (onData: typeof hear) => {
+        hear = onData;
+      },
+      close: async () => {},
+    };
+    const options = { timeout: 300, pause: 0, byteTime: 1, quiet: 100, echo: false, stray: () => {} };
+    return new Line(transport, framing, { ...options, mostSilent: Number.POSITIVE_INFINITY });
+  }
+  const reply = (form: LineForm): Buffer => lineFrame(form, Buffer.from([1, 3, 2, 0x12, 0x34]));
+
+  test('a glitch when the line turns round does not shorten the time limit', async () => {
+    const told = ask(lineOf(rtu, [9, Buffer.from([0xff, 0x00])], [260, reply('rtu')]), 1);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(words(await told)).toEqual([0x1234]);
+  });
+
+  test('a reply that began and went quiet is over', async () => {
+    const told = ask(lineOf(rtu, [20, reply('rtu').subarray(0, 6)]), 1);
+    await vi.advanceTimersByTimeAsync(130);
+    expect(words(await told)).toBe('no valid reply (6 bytes of noise)');
+  });
+
+  test.each([
+    ['rtu', rtu, 8 + 7],
+    ['ascii', ascii, 17 + 15],
+  ] as const)(
+    'what a device takes to answer is told without the time of the bytes: %s',
+    async (form, framing, bytes) => {
+      const line = lineOf(framing, [bytes + 25, reply(form)]);
+      const told = ask(line, 1);
+      await vi.advanceTimersByTimeAsync(400);
+      expect(words(await told)).toEqual([0x1234]);
+      expect(line.answerTime).toBeCloseTo(25, 6);
+    },
+  );
 });
