@@ -38,13 +38,13 @@ export function decodeBytes(type: PointType, binary: Binary, bytes: Buffer): Val
 
 /** Bytes, the most significant first. */
 function ordered(bytes: Buffer, order: Binary['order']): Buffer {
-  if (order === 'ABCD') return bytes;
+  if (order === 'ABCD' || bytes.length === 1) return bytes;
   const copy = Buffer.from(bytes);
-  if (order !== 'CDAB' && copy.length > 1) copy.swap16();
+  if (order !== 'CDAB') copy.swap16();
   if (order === 'BADC') return copy;
   const words = Buffer.alloc(copy.length);
   for (let at = 0; at < copy.length; at += 2) copy.copy(words, copy.length - at - 2, at, at + 2);
-  return copy.length > 1 ? words : copy;
+  return words;
 }
 
 function numberIn(type: PointType, bytes: Buffer): Value | Unfit {

@@ -6,20 +6,16 @@ import { randomBytes } from 'node:crypto';
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import type { DriverContext } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
-import { errorText, lossText, reasonText } from '../../src/mqtt-reasons.js';
+import { errorText, reasonText } from '../../src/mqtt-reasons.js';
+import { type Coded, lossOf, ours, refusalOf } from './refusal.js';
 import { LARGEST, LOCAL, type MqttConnection } from './schema.js';
 
 type ProtocolVersion = 4 | 5;
-type Coded = Error & { readonly code?: unknown };
 
 /** CONNACK codes that say "not this protocol version" (MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2). */
 const WRONG_VERSION = new Set<unknown>([0x01, 0x84]);
-/** CONNACK codes about who we are: identifier, user, password, authorization, authentication method. */
-const WHO_WE_ARE = new Set([0x02, 0x04, 0x05, 0x85, 0x86, 0x87, 0x8a, 0x8c]);
 /** PUBACK reasons that may pass later (MQTT 5 §3.4.2.1): unspecified, implementation specific, packet id in use, quota exceeded. */
 const LATER = new Set([0x80, 0x83, 0x91, 0x97]);
-/** Errors of TLS that a person must end. */
-const TLS = /^(ERR_(TLS|SSL)_|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET|VERIFY))/;
 /** Milliseconds for a clean goodbye. */
 const GOODBYE = 500;
 
@@ -75,12 +71,11 @@ export class Wire {
     return Wire.#ready(new Client(() => local() as MqttClient['stream'], options), connection, options);
   }
 
-  /** Waits until the broker has let the client in, or has not. */
+  /** Waits until the broker has let the client in, or has not within `connectTimeout`. */
   static #ready(client: MqttClient, connection: MqttConnection, { clientId = '' }: IClientOptions): Promise<Wire> {
-    const { broker, timeout } = connection;
+    const { broker } = connection;
     return new Promise((resolve, reject) => {
       const settle = (): void => {
-        clearTimeout(timer);
         client.off('error', refused).off('close', closed).off('connect', letIn);
       };
       const fail = (error: TidegateError): void => {
@@ -95,7 +90,6 @@ export class Wire {
         settle();
         resolve(new Wire(client, connection, clientId));
       };
-      const timer = setTimeout(() => fail(silenceOf(broker, timeout)), timeout);
       client.on('error', refused).on('close', closed).on('connect', letIn);
     });
   }
@@ -272,41 +266,4 @@ function optionsOf(
     resubscribe: false,
     ...(protocolVersion === 5 && { properties: { maximumPacketSize: LARGEST } }),
   };
-}
-
-/** Why the broker does not let us in; with the cause when it is more than a closed connection. */
-function refusalOf(error: Coded, client: MqttClient, broker: string): TidegateError {
-  const { code } = error;
-  if (typeof code === 'number') {
-    const why = ours(reasonText(code, client.serverProperties));
-    return new TidegateError(
-      WHO_WE_ARE.has(code) ? 'LINK_REFUSED' : 'LINK_DOWN',
-      `${broker} refuses the connection: ${why}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  const refused = typeof code === 'string' && TLS.test(code);
-  return new TidegateError(
-    refused ? 'LINK_REFUSED' : 'LINK_DOWN',
-    `cannot connect to ${broker}: ${ours(errorText(error))}`,
-    {
-      cause: error,
-    },
-  );
-}
-
-function silenceOf(broker: string, timeout: number): TidegateError {
-  const cause = new Error('no CONNACK');
-  return new TidegateError('LINK_DOWN', `${broker} did not answer within ${timeout / 1_000} s`, { cause });
-}
-
-function lossOf(error: Error | undefined, link: Parameters<typeof lossText>[1]): TidegateError {
-  return new TidegateError('LINK_DOWN', ours(lossText(error, link)), error && { cause: error });
-}
-
-/** The same advice, for the key that a connection has. */
-function ours(text: string): string {
-  return text.replaceAll('`url:`', '`broker:`');
 }

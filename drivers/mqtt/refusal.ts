@@ -1,0 +1,45 @@
+/** What ends a connection to a broker, in words and with what to do about it. */
+import type { MqttClient } from 'mqtt';
+import { TidegateError } from '../../src/errors.js';
+import { errorText, lossText, reasonText } from '../../src/mqtt-reasons.js';
+
+/** An error of the library, of Node.js or of OpenSSL. */
+export type Coded = Error & { readonly code?: unknown };
+
+/** CONNACK codes about who we are: identifier, user, password, authorization, authentication method. */
+const WHO_WE_ARE = new Set([0x02, 0x04, 0x05, 0x85, 0x86, 0x87, 0x8a, 0x8c]);
+/** Errors of TLS that a person must end. */
+const TLS = /^(ERR_(TLS|SSL)_|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET|VERIFY))/;
+
+/** Why the broker does not let us in; with the cause when it is more than a closed connection. */
+export function refusalOf(error: Coded, client: MqttClient, broker: string): TidegateError {
+  const { code } = error;
+  if (typeof code === 'number') {
+    const why = ours(reasonText(code, client.serverProperties));
+    return new TidegateError(
+      WHO_WE_ARE.has(code) ? 'LINK_REFUSED' : 'LINK_DOWN',
+      `${broker} refuses the connection: ${why}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const refused = typeof code === 'string' && TLS.test(code);
+  return new TidegateError(
+    refused ? 'LINK_REFUSED' : 'LINK_DOWN',
+    `cannot connect to ${broker}: ${ours(errorText(error))}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+/** Why a connection was lost; with the cause when there is more to it than a closed connection. */
+export function lossOf(error: Error | undefined, link: Parameters<typeof lossText>[1]): TidegateError {
+  return new TidegateError('LINK_DOWN', ours(lossText(error, link)), error && { cause: error });
+}
+
+/** The same advice, for the key that a connection has. */
+export function ours(text: string): string {
+  return text.replaceAll('`url:`', '`broker:`');
+}
