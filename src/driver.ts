@@ -19,6 +19,8 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   readonly example: ZodType<Example>;
   /** What a connection holds alone, such as the path of a serial port: no two connections may claim the same. */
   claims?(connection: Connection): string | undefined;
+  /** Whether a connection goes to the site's own broker (`DriverContext.local`), which gateway.yaml must then have. */
+  isLocal?(connection: Connection): boolean;
   /** The first and the last place that a session can look at for devices (unit ids). */
   readonly places?: readonly [number, number];
   /** Says what is wrong with a point (its type cannot live at that address, …), or undefined. */

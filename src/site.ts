@@ -64,6 +64,7 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const profiles = await loadProfiles(read, folders, available, options.thorough ?? false, problems);
   await otherWork();
   const wires = await buildWires(read, available, problems);
+  problems.push(...findHomeless(read, wires));
   const devices = buildDevices(read, wires, profiles, problems);
   // Where devices are wrong, rules cannot be held to their names.
   const sound = problems.length === 0;
@@ -143,6 +144,16 @@ async function loadProfiles(
     problems.push(source.problem(code, ['devices', id, 'profile'], message, { hint }));
   }
   return profiles;
+}
+
+/** Connections to the local broker, where there is none. */
+function findHomeless({ source }: ReadConfig, { drivers, settings }: Wires): TidegateError[] {
+  if (source.has(['broker'])) return [];
+  return [...settings].flatMap(([id, connection]) => {
+    if (!drivers.get(id)?.isLocal?.(connection)) return [];
+    const hint = 'write `broker: {}` for a broker on this machine alone; docs/broker.md says how devices get in';
+    return [source.problem('CONFIG_MISSING_KEY', ['connections', id, 'broker'], 'there is no local broker', { hint })];
+  });
 }
 
 /** Wires that are asked for more than they can well carry. */

@@ -65,8 +65,8 @@ export class Wire {
     if (connection.broker !== LOCAL) return Wire.#ready(connect(connection.broker, options), connection, options);
     const { local } = context;
     if (!local)
-      throw new TidegateError('LINK_DOWN', 'the site has no broker of its own that `broker: local` could mean', {
-        hint: 'Write `broker:` in gateway.yaml, or the address of another broker here.',
+      throw new TidegateError('LINK_DOWN', 'the local broker is not there', {
+        hint: 'It runs with the gateway, where gateway.yaml has `broker:`.',
       });
     return Wire.#ready(new Client(() => local() as MqttClient['stream'], options), connection, options);
   }

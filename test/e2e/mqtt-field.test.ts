@@ -82,6 +82,23 @@ describe('a gateway', () => {
   });
 });
 
+test('devices on the local broker: one configuration, one process', async () => {
+  const { folder, cloud, written, told } = await plant();
+  const site = await folder.load({
+    ...written,
+    broker: { listen: '127.0.0.1:0', anonymous: { read: ['zigbee2mqtt/#'], write: ['zigbee2mqtt/#'] } },
+    connections: { floor: { driver: 'mqtt', broker: 'local' } },
+  });
+  const gateway = await startGateway(site, { log: silent });
+  onTestFinished(() => gateway.stop());
+  const { connectAsync } = await import('mqtt');
+  const [place] = gateway.snapshot().broker?.listening ?? [];
+  const plug = await connectAsync(`mqtt://${place}`, { protocolVersion: 4, reconnectPeriod: 0 });
+  await plug.publishAsync('zigbee2mqtt/plug', JSON.stringify(SENSOR), { retain: true, qos: 1 });
+  await cloud.until(() => told('plug').some(({ values }) => values.active_power === SENSOR.power));
+  await plug.endAsync(true);
+});
+
 describe('the command line', () => {
   test('reads, and writes with read-back, on a wire of its own', async () => {
     const { folder, field, written } = await plant();

@@ -6,11 +6,11 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { mqtt } from '../../drivers/mqtt/index.js';
+import { duplexPair } from '../../src/broker/duplex-pair.js';
 import type { DriverContext, Session } from '../../src/driver.js';
 import { isKind, type TidegateError } from '../../src/errors.js';
 import { makeCertificates } from '../support/certificates.js';
 import { driverContext } from '../support/driver-context.js';
-import { duplexPair } from '../support/duplex-pair.js';
 import { FieldBroker } from '../support/field-broker.js';
 import { deviceOf, pointOf } from '../support/mqtt-points.js';
 import { Told } from '../support/opcua-listener.js';
@@ -145,7 +145,10 @@ describe("the site's own broker", () => {
 
   test('that is not there is told, with what to write', async () => {
     const error = await failure({ broker: 'local' });
-    expect(error).toMatchObject({ kind: 'reconnect', hint: expect.stringMatching(/Write `broker:` in gateway\.yaml/) });
+    expect(error).toMatchObject({
+      kind: 'reconnect',
+      hint: expect.stringMatching(/where gateway\.yaml has `broker:`/),
+    });
   });
 });
 

@@ -152,3 +152,19 @@ test('a rule that names nothing is told only when the devices are sound', async 
   expect(await codes(GATEWAY)).toEqual(['all.yaml CONFIG_UNKNOWN_NAME', 'all.yaml CONFIG_UNKNOWN_NAME']);
   expect(await codes(GATEWAY.replace('unit: 3', 'unit: 999'))).toEqual(['gateway.yaml CONFIG_VALUE']);
 });
+
+test('a connection to the local broker needs one', async () => {
+  const written = `gateway: plant-7
+connections:
+  floor: { driver: mqtt, broker: local }
+devices:
+  plug: { profile: tasmota/plug, connection: floor, topic: plug }
+upstreams: {}
+`;
+  const error = (await loadSite(site({ 'gateway.yaml': written })).catch((thrown) => thrown)) as ProblemList;
+  expect(error.errors).toMatchObject([
+    { code: 'CONFIG_MISSING_KEY', message: 'there is no local broker', place: { line: 3, column: 34 } },
+  ]);
+  const { config } = await loadSite(site({ 'gateway.yaml': `${written}broker: {}\n` }));
+  expect(config.broker?.listen).toBe('127.0.0.1:1883');
+});
