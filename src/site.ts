@@ -192,6 +192,12 @@ function findWarnings({ config, source }: ReadConfig): TidegateError[] {
     const hint = 'add `tls:` and keep `listen:` on 127.0.0.1, unless all that reach it are trusted';
     warnings.push(source.problem('BROKER_PLAIN', ['broker', 'listen'], message, { hint }));
   }
+  if (broker && !broker.anonymous && Object.keys(broker.users).length === 0) {
+    const hint = 'add `users:`, or `anonymous:` for programs on this machine; see docs/broker.md';
+    warnings.push(
+      source.problem('CONFIG_MISSING_KEY', ['broker'], 'nobody may connect to the local broker', { hint, key: true }),
+    );
+  }
   if (Object.keys(config.upstreams).length === 0 && !broker) {
     const hint = 'write where readings go under `upstreams`';
     warnings.push(source.problem('CONFIG_MISSING_KEY', [], 'there is no upstream: nothing will be sent', { hint }));

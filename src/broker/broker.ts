@@ -66,7 +66,7 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   const signIn = openSignIn(() => config);
   const clients = new Set<Wire>();
   const tell = (kind: RefusalKind, wire: Wire, message: string): void =>
-    refusals.tell(kind, { address: wire.address, client: wire.client, user: wire.user?.name }, message);
+    refusals.tell(kind, { address: wire.address, client: wire.clientId, user: wire.user?.name }, message);
 
   const { Aedes } = await loadAedes();
   const aedes = new Aedes({
@@ -79,7 +79,7 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     preConnect(client, packet, done) {
       const wire = wireOf(client);
       if (wire) {
-        wire.client = packet.clientId;
+        wire.clientId = packet.clientId;
         if (Number(packet.protocolVersion) > 4)
           tell('protocol', wire, `speaks MQTT ${packet.protocolVersion}; this broker speaks 3.1.1`);
       }
@@ -142,7 +142,6 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   ): Promise<AuthenticateError | null> {
     const verdict = await signIn.check(wire, name, password);
     const { clients: most } = config.limits;
-    if (verdict === 'busy') return refuse('connect', UNAVAILABLE, 'too many passwords are to be checked at once');
     if ('refused' in verdict) return refuse('sign-in', NOT_AUTHORIZED, verdict.refused);
     if (clients.size >= most) return refuse('connect', UNAVAILABLE, `there are ${most} clients already`);
     // Who has the same id takes over (MQTT 3.1.1 §3.1.4-2): a user from itself, but not from others.

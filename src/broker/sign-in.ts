@@ -4,17 +4,16 @@ import type { BrokerConfig } from '../config/broker.js';
 import { verifyPassword } from '../config/password.js';
 import type { Wire } from './wire.js';
 
-/** What came of it: the client is let in, refused for good, or may try again later. */
-export type Verdict = { readonly user: NonNullable<Wire['user']> } | { readonly refused: string } | 'busy';
+/** What came of it. */
+export type Verdict = { readonly user: NonNullable<Wire['user']> } | { readonly refused: string };
 
 /** Checks who clients are. */
 export interface SignIn {
   check(wire: Wire, name: string | undefined, password: Buffer | undefined): Promise<Verdict>;
 }
 
-/** How many passwords are hashed at once, and how many clients may wait for that. */
+/** How many passwords are hashed at once; who waits for that has not signed in yet, and of those there are few. */
 const AT_ONCE = 2;
-const WAITING = 64;
 /** How many passwords that were right are remembered, to know them again without hashing. */
 const REMEMBERED = 1_000;
 /** Checked where there is no such user, so that the time does not tell which names exist. */
@@ -28,16 +27,15 @@ export function openSignIn(config: () => BrokerConfig): SignIn {
   const waiting: (() => void)[] = [];
   let busy = 0;
 
-  async function isRight(hashed: string, password: Buffer): Promise<boolean | 'busy'> {
+  async function isRight(hashed: string, password: Buffer, wire: Wire): Promise<boolean> {
     const digest = createHmac('sha256', secret).update(hashed).update('\0').update(password).digest('base64');
     if (known.has(digest)) return true;
-    if (busy >= AT_ONCE) {
-      if (waiting.length >= WAITING) return 'busy';
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else busy++;
+    if (busy < AT_ONCE) busy++;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
     try {
       // Whoever was before in the queue may have shown the same.
       if (known.has(digest)) return true;
+      if (wire.destroyed) return false;
       const right = await verifyPassword(password, hashed);
       if (right) {
         if (known.size >= REMEMBERED) known.clear();
@@ -60,8 +58,7 @@ export function openSignIn(config: () => BrokerConfig): SignIn {
         return { user: { account: anonymous } };
       }
       const account = userOf(config(), name);
-      const right = await isRight(account?.password ?? NOBODY, password ?? Buffer.alloc(0));
-      if (right === 'busy') return 'busy';
+      const right = await isRight(account?.password ?? NOBODY, password ?? Buffer.alloc(0), wire);
       // It may have been changed meanwhile.
       if (!right || !account || userOf(config(), name) !== account)
         return { refused: 'gave a wrong user name or password' };

@@ -38,7 +38,7 @@ export class Wire extends Duplex {
   /** Who it is, once it has signed in: a user by name, or anonymous. */
   user: { readonly name?: string; readonly account: BrokerUser | Rights } | undefined;
   /** The client id that it gave. */
-  client: string | undefined;
+  clientId: string | undefined;
   readonly #socket: Socket;
   readonly #limits: WireLimits;
   readonly #tell: (kind: RefusalKind, wire: Wire, message: string) => void;

@@ -1,5 +1,12 @@
 /** The live view: one snapshot of a gateway as lines for a terminal of any size. */
-import { type DeviceSnapshot, FULL_WIRE, type PointSnapshot, type Snapshot, type UpstreamStatus } from '../gateway.js';
+import {
+  type BrokerStatus,
+  type DeviceSnapshot,
+  FULL_WIRE,
+  type PointSnapshot,
+  type Snapshot,
+  type UpstreamStatus,
+} from '../gateway.js';
 import { spanText } from '../ops/repeated.js';
 import { printable } from '../ops/text.js';
 import { bytesText, countText, percentText, quantityText, stateStyle } from './quantity.js';
@@ -21,6 +28,7 @@ export function renderView(snapshot: Snapshot, size: ViewSize): string[] {
     headline(snapshot),
     ...snapshot.upstreams.map((status) => upstreamLine(status, snapshot.at)),
     ...snapshot.orphans.map(orphanLine),
+    ...(snapshot.broker ? [brokerLine(snapshot.broker)] : []),
     ...wiresLine(snapshot.connections),
   ];
   if (snapshot.devices.length > 0) lines.push([]);
@@ -75,6 +83,17 @@ function wiresLine(connections: Snapshot['connections']): Span[][] {
       [planned === undefined ? '' : ` (planned ${percentText(planned)})`, 'dim'],
     ]);
   return [['⇄ busy', ...wires]];
+}
+
+function brokerLine({ listening, clients, retained, refused }: BrokerStatus): Span[] {
+  const spans: Span[] = [
+    '⇄ ',
+    ['local broker', 'bold'],
+    ` ${listening.join(', ')}  ${countText(clients)} client${clients === 1 ? '' : 's'}, ${countText(retained)} topics`,
+  ];
+  const kinds = Object.entries(refused).map(([kind, times]) => `${countText(times)} ${kind}`);
+  if (kinds.length > 0) spans.push([`  refused: ${kinds.join(', ')}`, 'yellow']);
+  return spans;
 }
 
 /** All devices with as many of their points as there is room for; with little room, one line per device. */
