@@ -104,8 +104,8 @@ export function driverFolder(data: string, driver: string): string {
 }
 
 /**
- * Starts everything that the site names: the local broker, the pollers, the outboxes. Resolves when all are open; links may still be
- * down.
+ * Starts everything that the site names: the local broker, then wires and outboxes at the same time. Nothing is read before there is an
+ * outbox that keeps it. Resolves then; links may still be down.
  * @throws TidegateError DATA_IN_USE, BROKER_LISTEN or OUTBOX_OPEN; nothing is left running then
  */
 export async function startGateway(first: Site, options: GatewayOptions): Promise<Gateway> {
@@ -118,7 +118,11 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   const clock = watchClock({ log, notBefore: RELEASED });
   const upstreams = prepareUpstreams({ configs: upstreamsOf(first), gateway, folder, log, clock });
   const broker = prepareBroker(log.child({ broker: LOCAL }));
-  const pollers = preparePollers(log, take, () => broker.connect);
+  let openReads = (): void => {};
+  const ready = new Promise<void>((resolve) => {
+    openReads = resolve;
+  });
+  const pollers = preparePollers({ log, ready, onBatch: take, localBroker: () => broker.connect });
   /** What runs. A reload changes both between two batches. */
   let site = first;
   let router = openRouter(first);
@@ -142,6 +146,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     undo.push(['pollers', () => pollers.stop()]);
     await pollers.use(linesOf(site, folder));
     if (deliver) await upstreams.open();
+    openReads();
     // Not before all runs that a reload may change.
     reloader = openReloader({ site, log, apply });
     undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);

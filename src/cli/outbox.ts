@@ -35,8 +35,8 @@ interface OutboxStatus {
   /** Seconds until the backlog is gone, and hours until something must give way, at the present rates. */
   readonly drainedIn?: number;
   readonly hoursLeft?: number;
-  /** By lane, since the file was made; absent until it is open. */
-  readonly accounts?: Readonly<Record<string, Account>>;
+  /** By lane, since the file was made. */
+  readonly accounts: Readonly<Record<string, Account>>;
 }
 
 /** Asks the running gateway, or reads the files when none runs. Gives the exit code. */
@@ -109,7 +109,7 @@ function statusText(outboxes: readonly OutboxStatus[], running: boolean, folder:
 /** A line for each lane: what was accepted, and where it is now. */
 function accountsText(outboxes: readonly OutboxStatus[]): string[] {
   const counts = ['accepted', 'waiting', ...ENDS] as const;
-  const rows = outboxes.flatMap(({ id, accounts = {} }) =>
+  const rows = outboxes.flatMap(({ id, accounts }) =>
     Object.entries(accounts).map(([lane, account]) => [id, lane, ...counts.map((count) => countText(account[count]))]),
   );
   return formatTable(['upstream', 'lane', ...counts], rows, counts);

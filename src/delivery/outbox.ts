@@ -108,7 +108,7 @@ export class Outbox {
    */
   accept(event: Event): Promise<void> | undefined {
     if (event.kind !== 'gap') this.#accounts.accept(event.lane, 1);
-    // It may have waited for this outbox to open, and the clock was set meanwhile.
+    // What was read before the clock was set may come after it.
     return this.#take(corrected(event, this.#corrections.of(this.#options.file.epoch)));
   }
 

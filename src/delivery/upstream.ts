@@ -58,8 +58,8 @@ export interface UpstreamStatus {
   readonly drainedIn?: number;
   /** Hours until telemetry is thinned out, or else given up, at the rate of the last minute; absent while the file does not grow. */
   readonly hoursLeft?: number;
-  /** Since the outbox file was made; absent until it is open. */
-  readonly accounts?: Readonly<Record<StreamName, Account>>;
+  /** Since the outbox file was made. */
+  readonly accounts: Readonly<Record<StreamName, Account>>;
 }
 
 /** One upstream. */

@@ -1,4 +1,4 @@
-/** All upstreams of a gateway. They take events at once, even while their outboxes and the MQTT library are still being opened. */
+/** All upstreams of a gateway. */
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import { messageOf, TidegateError } from '../errors.js';
@@ -22,9 +22,9 @@ export interface UpstreamsOptions {
 
 /** The upstreams of a gateway, as one. */
 export interface Upstreams {
-  /** Takes an event over for one upstream. */
+  /** Takes an event over for one upstream, which must be open. */
   accept(upstream: string, event: Event): void;
-  /** Opens all outboxes, and hands them what was taken meanwhile. @throws TidegateError OUTBOX_OPEN */
+  /** Opens all outboxes. @throws TidegateError OUTBOX_OPEN */
   open(): Promise<void>;
   /**
    * Opens the outboxes of upstreams that are new, and changes nothing else yet.
@@ -58,7 +58,6 @@ const ORPHAN =
 /** Prepares upstreams; nothing is loaded or opened before `open`. */
 export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
   let { configs } = options;
-  const waiting = new Map<string, Event[]>(Object.keys(configs).map((id) => [id, []]));
   const opened = new Map<string, Upstream>();
   /** Files at work that no upstream has open, or that one is closing. */
   const busy = new Map<string, Promise<unknown>>();
@@ -112,16 +111,11 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
 
   return {
     accept(id, event) {
-      const upstream = opened.get(id);
-      if (upstream !== undefined) upstream.accept(event);
-      else waiting.get(id)?.push(event);
+      openedOr(id).accept(event);
     },
     async open() {
       const openings = Object.entries(configs).map(async ([id, config]) => {
-        const upstream = await openOne(id, config);
-        for (const event of waiting.get(id) ?? []) upstream.accept(event);
-        waiting.delete(id);
-        opened.set(id, upstream);
+        opened.set(id, await openOne(id, config));
       });
       // All have settled before the first failure is told, so that whoever closes now closes every one.
       await Promise.allSettled(openings);
@@ -156,7 +150,7 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
         if (orphans) await findOrphans();
       };
     },
-    status: () => Object.keys(configs).map((id) => opened.get(id)?.status() ?? notYetOpen(id, waiting.get(id) ?? [])),
+    status: () => Object.keys(configs).flatMap((id) => opened.get(id)?.status() ?? []),
     orphans: () => orphans ?? [],
     requeue: async (id) => openedOr(id).requeue(),
     async purge(id, lanes) {
@@ -176,20 +170,5 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
       await Promise.all([...opened.values()].map((upstream) => upstream.close()));
       await (await store)?.close();
     },
-  };
-}
-
-function notYetOpen(id: string, events: readonly Event[]): UpstreamStatus {
-  return {
-    id,
-    link: 'connecting',
-    waiting: { alarm: 0, live: events.length, backlog: 0 },
-    inFlight: 0,
-    bytesOnDisk: 0,
-    accepted: events.length,
-    acknowledged: 0,
-    dropped: 0,
-    rejected: 0,
-    rate: 0,
   };
 }

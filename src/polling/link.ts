@@ -69,15 +69,23 @@ export async function pause(milliseconds: number, signal: AbortSignal): Promise<
   await race(new Promise<never>(() => {}), milliseconds, signal).catch(() => {});
 }
 
-function race<T>(promise: Promise<T>, milliseconds: number, signal?: AbortSignal): Promise<T> {
+/** Waits until something is ready; ends early when `signal` aborts. */
+export async function until(ready: Promise<void>, signal: AbortSignal): Promise<void> {
+  await race(ready, undefined, signal).catch(() => {});
+}
+
+function race<T>(promise: Promise<T>, milliseconds: number | undefined, signal?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => {
       end();
       reject(
-        new TidegateError('LINK_DOWN', signal?.aborted ? 'stopped' : `the driver took over ${milliseconds / 1000} s`),
+        new TidegateError(
+          'LINK_DOWN',
+          signal?.aborted ? 'stopped' : `the driver took over ${(milliseconds ?? 0) / 1000} s`,
+        ),
       );
     };
-    const timer = setTimeout(giveUp, milliseconds);
+    const timer = milliseconds === undefined ? undefined : setTimeout(giveUp, milliseconds);
     const end = (): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', giveUp);

@@ -7,7 +7,7 @@ import type { Batch, Device, Samples } from '../model.js';
 import { disowned, owned } from '../ops/owner.js';
 import { type Repeated, repeated } from '../ops/repeated.js';
 import type { Tally } from './breaker.js';
-import { Backoff, closeSession, openSession, pause } from './link.js';
+import { Backoff, closeSession, openSession, pause, until } from './link.js';
 import { Round } from './round.js';
 import { type DeviceState, type PollStats, Station } from './station.js';
 import { Usage } from './usage.js';
@@ -34,6 +34,8 @@ export interface PollerOptions {
   readonly log: Logger;
   /** Gives what opens a connection to the site's own broker, if there is one now. */
   readonly localBroker?: (() => DriverContext['local']) | undefined;
+  /** Nothing is read, or subscribed to, before this resolves; the connection is opened meanwhile. At once, if absent. */
+  readonly ready?: Promise<void>;
   onBatch(batch: Batch): void;
   onState?(device: Device, state: DeviceState, reason?: string): void;
 }
@@ -186,7 +188,7 @@ class Line implements Poller {
 
   /** Session after session, until stopped. */
   async #run(): Promise<void> {
-    const { driver, settings, data, gateway, connection } = this.#options;
+    const { driver, settings, data, gateway, connection, ready } = this.#options;
     const { signal } = this.#stopping;
     const backoff = new Backoff();
     const down = repeated(this.#log);
@@ -211,6 +213,7 @@ class Line implements Poller {
       if (this.stats.attempts === 1) this.#log.info('connected');
       down.over(opened === 0 ? 'connected' : 'connected again');
       if (opened++ > 0) this.stats.reconnects++;
+      if (ready) await until(ready, signal);
       this.#openedBefore = this.#openedAt;
       this.#openedAt = performance.now();
       const broken = await this.#own(() => this.#serve(session, news));

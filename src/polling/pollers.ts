@@ -1,8 +1,7 @@
 /** All connections of a gateway: one poller each, kept in step with what is configured. */
-import type { Logger } from 'pino';
 import type { Driver } from '../driver.js';
 import type { RunTurn } from '../field/turn.js';
-import type { Batch, Device } from '../model.js';
+import type { Device } from '../model.js';
 import { type Motion, watchMotion } from '../ops/motion.js';
 import { FULL_WIRE, plannedShare } from './load.js';
 import { type DeviceState, type Poller, type PollerOptions, type PollStats, startPoller } from './poller.js';
@@ -65,20 +64,19 @@ interface Running {
   readonly planned: () => number | undefined;
 }
 
+/** What all pollers are given. */
+export type PollersOptions = Pick<PollerOptions, 'log' | 'ready' | 'onBatch' | 'localBroker'>;
+
 /** Has no connection yet: see `use`. */
-export function preparePollers(
-  log: Logger,
-  onBatch: (batch: Batch) => void,
-  localBroker?: PollerOptions['localBroker'],
-): Pollers {
+export function preparePollers(options: PollersOptions): Pollers {
+  const { log } = options;
   const running = new Map<string, Running>();
   const past = noPolls();
   const origin = performance.now();
   let stopped = false;
   const sampling = setInterval(sample, SAMPLE_EVERY).unref();
 
-  const start = (line: Line): Running =>
-    watched(line, startPoller({ ...line, start: origin, log, localBroker, onBatch }));
+  const start = (line: Line): Running => watched(line, startPoller({ ...line, ...options, start: origin }));
   const end = async ({ line, poller }: Running): Promise<void> => {
     running.delete(line.connection);
     await poller.stop();

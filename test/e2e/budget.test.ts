@@ -72,7 +72,7 @@ describe('a full outbox', () => {
     expect(upstream.status()).toMatchObject({ dropped: 0 });
     await cloud.up();
     await vi.waitFor(() => expect(upstream.status().waiting).toEqual({ alarm: 0, live: 0, backlog: 0 }), 20_000);
-    expect(upstream.status().accounts?.live.thinned).toBe(6_000 - cloud.json('t/live').length);
+    expect(upstream.status().accounts.live.thinned).toBe(6_000 - cloud.json('t/live').length);
     balance(upstream);
     await upstream.close();
 
@@ -163,7 +163,7 @@ describe('a full outbox', () => {
     // Each new event is an occasion to look; the last ones stay.
     await vi.waitFor(() => {
       upstream.accept(event(99));
-      expect(upstream.status().accounts?.live.expired).toBeGreaterThanOrEqual(50);
+      expect(upstream.status().accounts.live.expired).toBeGreaterThanOrEqual(50);
     }, 5000);
     await cloud.up();
     await cloud.until(() => cloud.json('g/gap').length > 0);

@@ -128,7 +128,7 @@ describe('requeue', () => {
     offline.accept(event(2));
     expect(await offline.requeue()).toBe(1);
     balance(offline);
-    expect(offline.status().accounts?.live).toMatchObject({ accepted: 3, waiting: 2, rejected: 1 });
+    expect(offline.status().accounts.live).toMatchObject({ accepted: 3, waiting: 2, rejected: 1 });
     await offline.close();
     right.granted = true;
     const again = await openTestUpstream(broker.url, folder, QUICK);
@@ -183,7 +183,7 @@ describe('purge', () => {
     expect(await upstream.purge(['live'])).toEqual({ events: { live: 600 }, fileRemoved: false });
     balance(upstream);
     expect(upstream.status()).toMatchObject({ waiting: { alarm: 1, live: 0, backlog: 0 }, dropped: 600 });
-    expect(upstream.status().accounts?.live).toMatchObject({ accepted: 600, waiting: 0, purged: 600 });
+    expect(upstream.status().accounts.live).toMatchObject({ accepted: 600, waiting: 0, purged: 600 });
     await upstream.close();
     const broker = await delivered(folder);
     expect(messages(broker, 't/live')).toEqual([]);

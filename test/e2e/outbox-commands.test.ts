@@ -193,6 +193,6 @@ upstreams: { cloud: { url: "${NOBODY}", password: "\${env:NONE}" } }
     expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, i) => i + 1));
     expect(numbers.length).toBeGreaterThan(100);
     await upstream.close();
-    expect(upstream.status().accounts?.live).toMatchObject({ accepted: n, waiting: n });
+    expect(upstream.status().accounts.live).toMatchObject({ accepted: n, waiting: n });
   });
 });

@@ -187,7 +187,7 @@ describe('what the broker refuses for good', () => {
     db.prepare('UPDATE live SET body = ?').run(deflateSync(text));
     db.close();
     const upstream = await openTestUpstream(broker.url, folder, QUICK);
-    await vi.waitFor(() => expect(upstream.status().accounts?.live).toMatchObject({ unreadable: 1, rejected: 0 }));
+    await vi.waitFor(() => expect(upstream.status().accounts.live).toMatchObject({ unreadable: 1, rejected: 0 }));
     upstream.accept(event(2));
     await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(1));
     await upstream.close();

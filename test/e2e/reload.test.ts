@@ -209,7 +209,7 @@ describe('an upstream', () => {
       upstreams: { cloud: upstream(cloud, { buffer: { ...buffer, size: '1MB', age: '1s' } }) },
     });
     await vi.waitFor(() => expect(status()?.dropped).toBeGreaterThan(20), 20_000);
-    const { accepted, waiting, ...ends } = gateway.snapshot().upstreams[0]?.accounts?.live ?? {
+    const { accepted, waiting, ...ends } = gateway.snapshot().upstreams[0]?.accounts.live ?? {
       accepted: -1,
       waiting: 0,
     };

@@ -39,7 +39,7 @@ describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: TIMEOUT }, ()
     }
     expect(scene.mustArrive.length).toBeGreaterThan(KILLS * 10);
     expect(strikes.inside).toBeGreaterThan(KILLS * 0.8);
-    await scene.check(`kill -9 in a ${phase}`, 't/');
+    await scene.check(`kill -9 in a ${phase}`);
   });
 
   test('while it thins: alarms arrive, and of each stretch of time the smallest and the largest value', async () => {
@@ -58,7 +58,7 @@ describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: TIMEOUT }, ()
     const due = new Set(scene.mustArrive);
     const kept = strikes.accepted.filter(({ n }) => due.has(n));
     const alarms = kept.filter(({ lane }) => lane === 'alarm').map(({ n }) => n);
-    const { arrived, gaps, accounts } = await scene.check('kill -9 while thinning', 't/', alarms);
+    const { arrived, gaps, accounts } = await scene.check('kill -9 while thinning', alarms);
     expect(gaps).toEqual([]);
     // The broker was away until the end: what arrived has been on disk, and what was on disk and did not is thinned out.
     expect(accounts.live).toMatchObject({ acknowledged: arrived.live.events });

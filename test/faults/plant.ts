@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, vi } from 'vitest';
+import { readOutboxStatus } from '../../src/delivery/status.js';
 import type { Snapshot, UpstreamStatus } from '../../src/gateway.js';
 import { watchControl } from '../../src/ops/control.js';
 import { TestBroker } from '../support/broker.js';
@@ -11,7 +12,7 @@ import { CountingDevice } from '../support/counting-device.js';
 import { type CountingSite, writeCountingSite } from '../support/counting-site.js';
 import type { Verdict } from '../support/ledger.js';
 import { temporaryFolder } from '../support/upstream.js';
-import { expectPromiseKept } from './promise.js';
+import { type Aftermath, expectPromiseKept } from './promise.js';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 /** Milliseconds: far more than anything here takes. */
@@ -101,11 +102,20 @@ export class Plant {
     );
   }
 
-  /** Judges what has arrived of all that the device showed. @param last up to which number; `accounts` as they were after that */
-  check(fault: string, last: number, { accounts }: UpstreamStatus, runs = 1): Verdict {
+  /**
+   * Judges, once the gateway is stopped, what has arrived of all that the device showed.
+   * @param last up to which number
+   */
+  async check(
+    fault: string,
+    last: number,
+    { runs = 1, forgetful = false }: Pick<Aftermath, 'runs' | 'forgetful'> = {},
+  ): Promise<Verdict> {
     const mustArrive = this.device.shown.map(({ n }) => n).filter((n) => n <= last);
-    const received = this.cloud.received.filter(({ topic }) => /^tidegate\/g\/(counter|gap)/.test(topic));
-    return expectPromiseKept({ fault, runs, received, mustArrive, accounts });
+    const received = this.cloud.received.filter(({ topic }) => !topic.endsWith('/status'));
+    const [file] = await readOutboxStatus(this.folder);
+    if (!file) throw new Error('there is no outbox file');
+    return expectPromiseKept({ fault, runs, received, mustArrive, accounts: file.accounts, forgetful });
   }
 
   private telemetry(): TestBroker['received'] {

@@ -90,8 +90,8 @@ export class Scene {
     this.#largest = Math.max(this.#largest, largestSegment(this.folder));
   }
 
-  /** Drains what is left, judges all that the broker ever got on topics that begin so, and reports it. */
-  async check(fault: string, topics: string, mustArrive = this.mustArrive): Promise<Verdict & { accounts: Accounts }> {
+  /** Drains what is left, judges all that the broker ever got, and reports it. */
+  async check(fault: string, mustArrive = this.mustArrive): Promise<Verdict & { accounts: Accounts }> {
     await this.brokerIs(true);
     const last = await openTestUpstream(this.cloud.url, this.folder);
     await vi.waitFor(
@@ -100,11 +100,12 @@ export class Scene {
     );
     const { accounts } = last.status();
     await last.close();
-    if (!accounts) throw new Error('an open outbox has accounts');
-    const received = this.cloud.received.filter(({ topic }) => topic.startsWith(topics) || topic.endsWith('/gap'));
+    // Also of devices that do not count: all of them are in the accounts.
+    const received = this.cloud.received.filter(({ topic }) => !topic.endsWith('/status'));
     // After a crash, in each of the two lanes on disk: a window and a segment. After an outage: a window.
     const duplicates = this.#strikes * 2 * (WINDOW + this.#largest) + this.#outages * WINDOW;
-    const verdict = expectPromiseKept({ fault, runs: this.#strikes, received, mustArrive, duplicates, accounts });
+    const runs = this.#strikes;
+    const verdict = expectPromiseKept({ fault, runs, received, mustArrive, duplicates, accounts, forgetful: true });
     return { ...verdict, accounts };
   }
 }

@@ -1,6 +1,7 @@
 /** The wall clock is wrong, is set late, and jumps, under a running gateway. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readOutboxStatus } from '../../src/delivery/status.js';
+import type { Program } from '../interop/programs.js';
 import { TestBroker } from '../support/broker.js';
 import { CountingDevice } from '../support/counting-device.js';
 import { writeCountingSite } from '../support/counting-site.js';
@@ -41,17 +42,22 @@ async function plant() {
       const before = await backlog(folder);
       await vi.waitFor(async () => expect(await backlog(folder)).toBeGreaterThanOrEqual(before + events), 20_000);
     },
-    /** All that was shown until now has to arrive, once and in order. Gives how far each time is from the true one. */
-    async allArrives(fault: string): Promise<{ message: Message; error: number }[]> {
+    /** All that was shown until now has to arrive, once and in order; then the gateway is stopped. Gives how far each time is from the true one. */
+    async allArrives(fault: string, gateway: Program): Promise<{ message: Message; error: number }[]> {
       const shown = new Map(device.shown.map(({ n, at }) => [n, at]));
       const missing = new Set(shown.keys());
       await cloud.until(() => {
         for (const { values } of messages()) missing.delete(values.n);
         return missing.size === 0;
       });
+      const arrived = messages();
+      expect(await gateway.stop('SIGTERM')).toBe(0);
       const received = cloud.received.filter(({ topic }) => !topic.endsWith('/status'));
-      expect(expectPromiseKept({ fault, received, mustArrive: [...shown.keys()] }).gaps).toEqual([]);
-      return messages().flatMap((message) => {
+      const [status] = await readOutboxStatus(folder);
+      if (!status) throw new Error('there is no outbox file');
+      const { accounts } = status;
+      expect(expectPromiseKept({ fault, received, mustArrive: [...shown.keys()], accounts }).gaps).toEqual([]);
+      return arrived.flatMap((message) => {
         const at = shown.get(message.values.n);
         return at === undefined ? [] : [{ message, error: message.ts - at }];
       });
@@ -77,8 +83,7 @@ describe.skipIf(noFakedTime)(`the wall clock${noFakedTime ? `: ${noFakedTime}` :
     await gateway.line((line) => line.includes('the clock is set'));
     await keeps(50);
     await cloud.up();
-    const arrived = await allArrives('clock set during an outage');
-    expect(await gateway.stop('SIGTERM')).toBe(0);
+    const arrived = await allArrives('clock set during an outage', gateway);
 
     for (const { ts, clock } of before) {
       expect(new Date(ts).getUTCFullYear()).toBeLessThan(1981);
@@ -104,8 +109,7 @@ describe.skipIf(noFakedTime)(`the wall clock${noFakedTime ? `: ${noFakedTime}` :
     await gateway.line((line) => line.includes('the clock was set'));
     await keeps(100);
     await cloud.up();
-    const arrived = await allArrives(`clock steps ${name}`);
-    expect(await gateway.stop('SIGTERM')).toBe(0);
+    const arrived = await allArrives(`clock steps ${name}`, gateway);
 
     const near = (offset: number) => arrived.filter(({ error }) => Math.abs(error - offset) < 1_000).length;
     expect(near(0)).toBeGreaterThan(100);

@@ -2,10 +2,10 @@
 import type { Event } from '../../src/model.js';
 import type { Received } from './broker.js';
 
-/** A telemetry message whose point `n` is a number that occurs once, or a gap. */
+/** A telemetry message, whose point `n` is a number that occurs once or is bad; or a gap. */
 interface Message {
   readonly id: string;
-  readonly values: { readonly n: number };
+  readonly values: { readonly n?: number };
   readonly late?: true;
   readonly gap?: Gap;
 }
@@ -38,7 +38,7 @@ export function judge(
   received: readonly Pick<Received, 'topic' | 'payload'>[],
   mustArrive: readonly number[],
 ): Verdict {
-  const firsts = new Map<string, number>();
+  const firsts = new Map<string, number | undefined>();
   const gaps = new Map<string, Gap>();
   const last = new Map<string, [epoch: number, seq: number]>();
   const outOfOrder: string[] = [];
@@ -51,10 +51,9 @@ export function judge(
       gaps.set(id, gap);
       continue;
     }
-    const known = firsts.get(id);
-    if (known !== undefined) {
+    if (firsts.has(id)) {
       duplicates++;
-      if (known !== values.n) reused.push(id);
+      if (firsts.get(id) !== values.n) reused.push(id);
       continue;
     }
     firsts.set(id, values.n);

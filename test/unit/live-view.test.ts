@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { renderView } from '../../src/cli/live-view.js';
+import { accountOf, noTotals } from '../../src/delivery/counters.js';
 import type { DeviceSnapshot, PointSnapshot, Snapshot, UpstreamStatus } from '../../src/gateway.js';
 
 const NOW = 1_764_312_000_000;
@@ -33,6 +34,7 @@ const upstream = (more: Partial<UpstreamStatus> = {}): UpstreamStatus => ({
   dropped: 0,
   rejected: 0,
   rate: 5,
+  accounts: { alarm: accountOf(noTotals(), 0), live: accountOf(noTotals(), 0) },
   ...more,
 });
 

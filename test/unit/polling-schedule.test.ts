@@ -53,7 +53,7 @@ describe('polling by schedule', () => {
   });
 
   test('wires that were opened at different times are polled at the same moments', async () => {
-    const pollers = preparePollers(pino({ level: 'silent' }), () => {});
+    const pollers = preparePollers({ log: pino({ level: 'silent' }), onBatch: () => {} });
     onTestFinished(pollers.stop);
     const wires = [wire, new ScriptedWire()] as const;
     const lines = wires.map((each, index) => each.line(`wire-${index}`, [device(`on-${index}`, { p: {} })]));

@@ -67,7 +67,7 @@ test('is nothing while the wire is gone, and goes on with the next session', asy
 test('forgets what was more than a minute ago; a wire that stays too busy is told of once', async () => {
   const told: { level: number; msg: string; connection?: string; load?: number; planned?: number }[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => void told.push(JSON.parse(line)) });
-  const pollers = preparePollers(log, () => {});
+  const pollers = preparePollers({ log, onBatch: () => {} });
   running = pollers;
   const driver: Driver = { ...wire.driver(), cost: () => 300 };
   let takes = 900;
