@@ -127,6 +127,11 @@ export const CODES = {
     'The outbox could not write to disk.',
     'Free space or replace the disk; events wait in memory meanwhile, within bounds.',
   ),
+  OUTBOX_LOST: code(
+    'fix',
+    'Tidegate was stopped while neither the disk nor the broker took the last events: they are lost.',
+    'Free space or replace the disk; the message says how many events there were, and of which time.',
+  ),
   UPSTREAM_DOWN: code(
     'reconnect',
     'The broker cannot be reached, or refused the connection.',

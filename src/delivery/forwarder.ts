@@ -92,9 +92,10 @@ export class Forwarder {
     return next ?? suspect;
   }
 
-  /** Sends nothing more; resolves when nothing is in flight any more, or after `limit` milliseconds. */
-  settled(limit: number): Promise<void> {
-    this.#leaving = true;
+  /** Sends nothing more, or goes on `sending`; resolves when nothing is in flight any more, or after `limit` milliseconds. */
+  settled(limit: number, { sending = false } = {}): Promise<void> {
+    this.#leaving = !sending;
+    this.pump();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, limit);
       this.#idle = () => {

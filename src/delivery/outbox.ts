@@ -2,46 +2,23 @@
  * The outbox (Guaranteed Delivery): accepts events and keeps each until it is settled. An event accepted here is acknowledged by
  * its upstream or on disk within the flush window. Order of leaving: alarms; then live telemetry; then the backlog from disk.
  */
-import type { Logger } from 'pino';
-import type { BufferConfig } from '../config/schema.js';
 import type { Event, GapEvent } from '../model.js';
-import type { Clock } from '../ops/clock.js';
 import { Accounts, type Counters } from './accounts.js';
 import type { Removed } from './budget.js';
 import { Corrections, corrected } from './correction.js';
 import { type Account, ENDS, type End, endOf } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
 import { inTurn } from './in-turn.js';
-import { Pace, type PaceOptions } from './pace.js';
+import type { OutboxOptions, OutboxSettings } from './outbox-settings.js';
+import { Pace } from './pace.js';
 import { Rejections } from './rejections.js';
 import { STREAMS, type StreamName } from './rows.js';
 import { chunked, pack } from './segment.js';
-import type { StoreFile } from './store.js';
+import { inTime, tellLost } from './stop.js';
 import { Stream } from './stream.js';
 
 /** Milliseconds between attempts to use a disk that refuses. */
 const DISK_RETRY = 2_000;
-
-/** How an outbox is set; may change while it works. */
-export interface OutboxSettings {
-  readonly config: BufferConfig;
-  /** Most unacknowledged events of the upstream. */
-  readonly window: number;
-  /** `lanes`: live data before the backlog. `strict`: one sequence, oldest first. */
-  readonly order: 'lanes' | 'strict';
-  readonly pace: Omit<PaceOptions, 'window'>;
-  /** Topic of gap events. */
-  readonly gapTopic: string;
-}
-
-/** What an outbox is given. */
-export interface OutboxOptions extends OutboxSettings {
-  readonly file: StoreFile;
-  readonly log: Logger;
-  readonly clock: Clock;
-  /** Called when there may be something to send. */
-  ready(): void;
-}
 
 export class Outbox {
   bytesOnDisk: number;
@@ -61,6 +38,8 @@ export class Outbox {
   readonly #flush = inTurn(() => this.#commit().finally(() => this.#options.ready()));
   #failing = false;
   #retryAt = 0;
+  /** True once a stop has begun: nothing waits for the disk any more before it is sent. */
+  #stopping = false;
   /** False while the clock is known, and the file is not yet told what that says of earlier times. */
   #timeTold = true;
   #options: OutboxOptions;
@@ -137,7 +116,7 @@ export class Outbox {
   /** The next event to send, lane by lane, or undefined when there is none now. It stays here until it is settled. */
   next(): Entry | undefined {
     const { alarm, live } = this.#streams;
-    const savedOnly = this.#options.config.durability === 'strict';
+    const savedOnly = this.#options.config.durability === 'strict' && !this.#stopping;
     if (!alarm.drained && !alarm.diskFails) return alarm.nextStored();
     const first = alarm.nextFresh(savedOnly);
     if (first) return first;
@@ -250,20 +229,38 @@ export class Outbox {
     }
   }
 
-  /** Writes all that is in memory to disk and closes the file. */
+  /**
+   * Before a stop: writes all that is in memory to disk.
+   * @returns false when something is left that can only be sent, on disk or not
+   */
+  async save(): Promise<boolean> {
+    this.#stopping = true;
+    this.#tellRefused();
+    await inTime(this.#flush());
+    return STREAMS.every((name) => this.#streams[name].inMemory().length === 0);
+  }
+
+  /** Writes all that is in memory to disk and closes the file. What is lost is told in the log. */
   async close(): Promise<void> {
     clearInterval(this.#ticker);
     this.#forgetClock();
     this.#tellRefused();
     this.rewind();
+    await inTime(this.#writeAll());
+    for (const name of STREAMS) tellLost(name, this.#streams[name].inMemory(), this.#options.log);
+    await this.#options.file.close();
+  }
+
+  async #writeAll(): Promise<void> {
     await this.#flush();
     try {
+      // There is no room for what waits, but for the gap that tells of it.
+      if (this.full) for (const name of STREAMS) this.#lose(name, 'dropped', this.#streams[name].giveUp(0, 'budget'));
       for (const name of STREAMS) await this.#streams[name].tidy((entries) => pack(name, entries, this.#kept()));
       await this.#flush();
     } catch (error) {
       this.#failed(error as Error);
     }
-    await this.#options.file.close();
   }
 
   /** Four times in a flush window: what half a window did not settle goes to disk, what is too old to be live goes there only. */
@@ -301,7 +298,7 @@ export class Outbox {
     const { file, config, log, clock } = this.#options;
     const { alarm, live } = this.#streams;
     const chunks = STREAMS.flatMap((name) =>
-      chunked(this.#streams[name].unsaved()).map((entries) => ({ name, entries })),
+      chunked(this.#streams[name].inMemory().filter(({ saving }) => !saving)).map((entries) => ({ name, entries })),
     );
     const settled = { alarm: alarm.takeEnds(), live: live.takeEnds() };
     const rejected = this.#rejections.take();

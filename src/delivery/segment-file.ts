@@ -184,7 +184,11 @@ export class SegmentFile {
       const own = this.#own(removable);
       if (learnt) learnTime(db, this.#corrections, learnt);
       const removed = expireBefore === undefined ? [] : budget.expire(own, expireBefore);
-      const needed = contents.reduce((sum, { body }) => sum + (Math.ceil((body?.length ?? 0) / page) + 2) * page, 0);
+      // Gaps need none of it: they are few, and small.
+      const needed = contents.reduce(
+        (sum, { body }) => sum + (body ? (Math.ceil(body.length / page) + 2) * page : 0),
+        0,
+      );
       const missing = needed - budget.free;
       const forgotten = missing > 0 ? shrinkRejected(db, missing) : 0;
       const room = needed > 0 ? budget.makeRoom(needed, own) : { removed: [], fits: true };

@@ -136,9 +136,9 @@ export class Stream {
     for (const queue of [this.fresh, this.stored]) queue.rewind();
   }
 
-  /** Young events that are neither on disk nor done. */
-  unsaved(): Entry[] {
-    return [...this.fresh].filter(({ segment, saving, state }) => !segment && !saving && state !== 'done');
+  /** Young events that only memory holds. */
+  inMemory(): Entry[] {
+    return [...this.fresh].filter(({ segment, state }) => !segment && state !== 'done');
   }
 
   /** Notes that these entries are now the row `id`. */

@@ -11,7 +11,8 @@ import type { Account } from './counters.js';
 import { Forwarder } from './forwarder.js';
 import { encodeJson } from './json-payload.js';
 import { MqttSink } from './mqtt-sink.js';
-import { Outbox, type OutboxSettings } from './outbox.js';
+import { Outbox } from './outbox.js';
+import type { OutboxSettings } from './outbox-settings.js';
 import type { StreamName } from './rows.js';
 import type { Salvage } from './salvage.js';
 import { outboxFolder } from './status.js';
@@ -74,7 +75,10 @@ export interface Upstream {
   requeue(): Promise<number>;
   /** Removes all events of some lanes; see `Outbox.purge`. */
   purge(lanes: readonly KeptLane[]): Promise<Purged>;
-  /** Lets what is in flight arrive, says goodbye, writes the rest to disk. Resolves within about 4 s. */
+  /**
+   * Lets what is in flight arrive, writes the rest to disk, sends what the disk does not take, says goodbye, and tells in the log what
+   * neither took. Resolves within about 4 s, or 15 s where the disk does not answer.
+   */
   close(): Promise<void>;
 }
 
@@ -143,6 +147,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
     async close() {
       for (const each of [rate, drain, growth]) each.stop();
       await forwarder.settled(LAST_CHANCE);
+      if (!(await outbox.save())) await forwarder.settled(LAST_CHANCE, { sending: true });
       await forwarder.close();
       await outbox.close();
     },

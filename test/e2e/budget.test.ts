@@ -155,6 +155,34 @@ describe('a full outbox', () => {
     expect(gaps.reduce((sum, gap) => sum + (gap?.count ?? 0), 0)).toBe(dropped);
   });
 
+  test('a stop leaves a gap on disk for what waits in memory and finds no room', { timeout: 40_000 }, async () => {
+    const cloud = await absentBroker();
+    const folder = temporaryFolder();
+    const buffer = { ...QUICK, size: '1MB', when_full: { live: 'drop-newest' } };
+    const upstream = await openTestUpstream(cloud.url, folder, { buffer });
+    for (let n = 0; upstream.status().full !== true; n++) {
+      const values = POINTS.map((_, i) => Math.sin(n * 100 + i));
+      upstream.accept({ ...event(0), at: START + n * 1000, names: POINTS, values });
+      if (n % 50 === 49)
+        await vi.waitFor(() => expect(upstream.status().waiting.live * Number(!upstream.status().full)).toBe(0), 5000);
+    }
+    const { accepted, waiting, dropped } = upstream.status();
+    expect(waiting.live).toBeGreaterThan(0);
+    expect(dropped).toBe(0);
+    await upstream.close();
+    expect(bytesOf(folder)).toBeLessThanOrEqual(1_000_000);
+
+    await cloud.up();
+    const next = await openTestUpstream(cloud.url, folder, { buffer });
+    await cloud.until(() => cloud.json('g/gap').length > 0);
+    await vi.waitFor(() => expect(next.status().waiting).toEqual({ alarm: 0, live: 0, backlog: 0 }), 10_000);
+    balance(next);
+    await next.close();
+    expect(cloud.json<Message>('g/gap').map((m) => m.gap)).toMatchObject([{ cause: 'budget', count: waiting.live }]);
+    expect(cloud.json('t/live')).toHaveLength(accepted - waiting.live);
+    expect((await readOutboxStatus(folder))[0]?.accounts.live.dropped).toBe(waiting.live);
+  });
+
   test('lets expire what waits longer than its age, by when it was kept, and says so', async () => {
     const cloud = await absentBroker();
     const upstream = await openTestUpstream(cloud.url, temporaryFolder(), { buffer: { ...QUICK, age: '400ms' } });

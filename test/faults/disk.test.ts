@@ -64,33 +64,68 @@ describe.skipIf(why)(`a disk${why ? `: ${why}` : ''}`, { timeout: 120_000 }, () 
   });
 
   test.each(LASTING)(
-    'that %s for good: live data goes on, and what it held comes after it is mounted again',
+    'that %s for good: live data goes on, also while stopping, and what it held comes after it is mounted again',
     async (name, strike) => {
-      const volume = Volume.make('ext4');
-      const plant = await Plant.set({ outbox: volume.folder, upstream: { buffer: BUFFER } });
-      plant.start();
-      await plant.arrives();
-      await plant.cloud.down();
-      await plant.upstream(({ waiting }) => waiting.backlog > 100, 'a backlog on disk');
-      strike(volume);
+      const { plant, volume } = await struck(strike);
       await plant.polled(250);
       await plant.cloud.up();
       await plant.arrives();
       await plant.polled(250);
-      await plant.arrives();
+      await plant.still();
       expect(await plant.stop()).toBe(0);
 
-      volume.unmount();
-      volume.mount();
-      plant.start();
-      await plant.arrives();
+      await remounted(plant, volume);
       const last = await settled(plant);
       await plant.drained();
       expect(await plant.stop()).toBe(0);
       expect((await plant.check(`disk ${name}`, last, { forgetful: true })).gaps).toEqual([]);
     },
   );
+
+  test.each(LASTING)(
+    'that %s for good while the broker is away: a stop tells in the log how much is lost',
+    async (name, strike) => {
+      const { plant, volume, kept } = await struck(strike);
+      await plant.polled(250);
+      await plant.still();
+      const lost = plant.device.shown.length - kept;
+      expect(await plant.stop()).toBe(0);
+      expect(plant.log.filter(({ code }) => code === 'OUTBOX_LOST')).toMatchObject([{ events: lost }]);
+
+      await plant.cloud.up();
+      await remounted(plant, volume);
+      const last = await settled(plant);
+      await plant.drained();
+      expect(await plant.stop()).toBe(0);
+      const verdict = await plant.check(`disk ${name}, broker away`, last, { forgetful: true });
+      expect(verdict.lost).toEqual(Array.from({ length: lost }, (_, i) => kept + 1 + i));
+    },
+  );
 });
+
+/** A plant whose broker is away, and whose disk is struck between two writes: `kept` is how much was on it, or had arrived. */
+async function struck(strike: (volume: Volume) => void): Promise<{ plant: Plant; volume: Volume; kept: number }> {
+  const volume = Volume.make('ext4');
+  const plant = await Plant.set({ outbox: volume.folder, upstream: { buffer: BUFFER } });
+  plant.start();
+  await plant.arrives();
+  await plant.cloud.down();
+  await plant.upstream(({ waiting }) => waiting.backlog > 100, 'a backlog on disk');
+  await plant.still();
+  const kept = plant.device.shown.length;
+  await plant.upstream(({ waiting }) => waiting.live === 0, 'all on disk');
+  strike(volume);
+  plant.device.resume(true);
+  return { plant, volume, kept };
+}
+
+/** Mounts the disk again, and starts the gateway on it. */
+async function remounted(plant: Plant, volume: Volume): Promise<void> {
+  volume.unmount();
+  volume.mount();
+  plant.start();
+  await plant.arrives();
+}
 
 /** Resolves when all has arrived that can; gives the last number for which that holds. */
 async function settled(plant: Plant): Promise<number> {

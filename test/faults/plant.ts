@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, vi } from 'vitest';
 import { readOutboxStatus } from '../../src/delivery/status.js';
@@ -17,6 +18,8 @@ import { type Aftermath, expectPromiseKept } from './promise.js';
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 /** Milliseconds: far more than anything here takes. */
 const PATIENCE = 40_000;
+/** A device that shows nothing for a while is not dead. */
+const PATIENT = { timeout: '60s' };
 
 /** How a plant is set. */
 export interface PlantOptions extends Pick<CountingSite, 'upstream' | 'every'> {
@@ -24,8 +27,16 @@ export interface PlantOptions extends Pick<CountingSite, 'upstream' | 'every'> {
   readonly outbox?: string;
 }
 
+/** A line of the gateway's log. */
+interface LogLine {
+  readonly code?: string;
+  readonly events?: number;
+}
+
 /** A device, a gateway and a broker. */
 export class Plant {
+  /** Of all gateways that were started. */
+  readonly log: LogLine[] = [];
   #process: ChildProcess | undefined;
 
   private constructor(
@@ -42,15 +53,17 @@ export class Plant {
     onTestFinished(() => device.stop());
     const folder = temporaryFolder();
     if (outbox !== undefined) symlinkSync(outbox, `${folder}/outbox`);
-    const file = writeCountingSite({ folder, device: device.port, url: cloud.url, ...site });
+    const file = writeCountingSite({ folder, device: device.port, url: cloud.url, connection: PATIENT, ...site });
     return new Plant(cloud, device, folder, file);
   }
 
   /** Starts the gateway. @param wrapper a command that runs it, such as strace */
   start(...wrapper: string[]): void {
+    this.device.resume(false);
     const [command = '', ...args] = [...wrapper, process.execPath, MAIN, 'run', this.file];
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#process = child;
+    createInterface(child.stdout).on('line', (line) => this.log.push(JSON.parse(line) as LogLine));
     onTestFinished(() => void child.kill('SIGKILL'));
   }
 
@@ -81,6 +94,12 @@ export class Plant {
       if (!status || !wanted(status)) throw new Error(`never: ${what}; ${JSON.stringify(status)}`);
       return status;
     }, PATIENCE);
+  }
+
+  /** Has the device show nothing more; resolves when the gateway, the first one, has accepted all that it showed. */
+  async still(): Promise<void> {
+    this.device.hold();
+    await this.upstream(({ accepted }) => accepted >= this.device.shown.length, 'all accepted');
   }
 
   /** Resolves when nothing waits any more. */
@@ -115,7 +134,9 @@ export class Plant {
     const received = this.cloud.received.filter(({ topic }) => !topic.endsWith('/status'));
     const [file] = await readOutboxStatus(this.folder);
     if (!file) throw new Error('there is no outbox file');
-    return expectPromiseKept({ fault, runs, received, mustArrive, accounts: file.accounts, forgetful });
+    const { accounts } = file;
+    const logged = this.log.reduce((sum, { code, events = 0 }) => sum + (code === 'OUTBOX_LOST' ? events : 0), 0);
+    return expectPromiseKept({ fault, runs, received, mustArrive, logged, accounts, forgetful });
   }
 
   private telemetry(): TestBroker['received'] {

@@ -15,12 +15,22 @@ export interface CountingSite {
   readonly upstream?: object;
   /** How often each device is polled. */
   readonly every?: string;
+  /** Keys of the connection, as in gateway.yaml. */
+  readonly connection?: object;
   /** Also a device and an upstream that nobody answers for. */
   readonly more?: boolean;
 }
 
 /** Writes gateway.yaml and its profile; gives the path. State is kept in `folder` itself. */
-export function writeCountingSite({ folder, device, url, upstream = {}, every = '20ms', more }: CountingSite): string {
+export function writeCountingSite({
+  folder,
+  device,
+  url,
+  upstream = {},
+  every = '20ms',
+  connection,
+  more,
+}: CountingSite): string {
   mkdirSync(`${folder}/device-profiles/test`, { recursive: true });
   writeFileSync(
     `${folder}/device-profiles/test/counter.yaml`,
@@ -40,7 +50,7 @@ examples:
     gateway: 'g',
     data: '.',
     connections: {
-      bus: { driver: 'modbus', tcp: `127.0.0.1:${device}` },
+      bus: { driver: 'modbus', tcp: `127.0.0.1:${device}`, ...connection },
       ...(more && { nowhere: { driver: 'modbus', tcp: NOWHERE } }),
     },
     devices: {

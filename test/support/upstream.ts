@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { gatewaySchema, type UpstreamConfig } from '../../src/config/schema.js';
-import { openStore } from '../../src/delivery/store.js';
+import { openStore, type Store } from '../../src/delivery/store.js';
 import { openUpstream, type Upstream } from '../../src/delivery/upstream.js';
 import type { Event, TelemetryEvent } from '../../src/model.js';
 import type { Clock } from '../../src/ops/clock.js';
@@ -38,9 +38,9 @@ export async function openTestUpstream(
   settings: object = {},
   clock: Clock = setClock,
   log: Logger = silent,
+  store: Store = openStore(),
 ): Promise<Upstream> {
   const config = upstreamConfig(url, settings);
-  const store = openStore();
   const upstream = await openUpstream({ id: 'cloud', config, gateway: 'g', folder, store, log, clock });
   return {
     ...upstream,
