@@ -122,7 +122,6 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
         const wire = new Wire(socket, config.limits, tell);
         wire.on('close', () => clients.delete(wire));
         aedes.handle(wire);
-        return wire;
       },
       refuse: (address, message) => refusals.tell('connect', { address }, message),
       signedIn: () => clients.size,
@@ -212,7 +211,7 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
       refused: refusals.counts,
     }),
     async close() {
-      await doors.close();
+      doors.close();
       await closeAedes();
     },
   };

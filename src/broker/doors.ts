@@ -1,15 +1,13 @@
 /** All ports of the broker, and who may come in by them: not too often from one address, not too many at once. */
 import type { Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import type { BrokerConfig, TlsConfig } from '../config/broker.js';
-import { placeOf } from '../config/broker.js';
+import { type BrokerConfig, placeOf, type TlsConfig } from '../config/broker.js';
 import { type Door, type Listener, openListener } from './listener.js';
-import type { Wire } from './wire.js';
 
 /** Who is told of those that come in. */
 export interface Hall {
   /** Takes over a connection. */
-  enter(socket: Socket): Wire;
+  enter(socket: Socket): void;
   /** Somebody was turned away. */
   refuse(address: string, message: string): void;
   /** How many clients have signed in. */
@@ -27,13 +25,15 @@ export interface Doors {
    */
   use(config: BrokerConfig): Promise<void>;
   /** Closes them, and all that came in. */
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** An open port, and what came in by it. */
-interface Open {
-  readonly listener: Listener;
+interface Port {
+  readonly place: string;
+  readonly door: Door;
   readonly sockets: Set<Socket>;
+  listener: Listener;
 }
 
 /** Connections that have not signed in, at once. */
@@ -46,12 +46,12 @@ const ADDRESSES = 1_000;
 /** @throws TidegateError BROKER_LISTEN; then none is open */
 export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors> {
   let config = first;
-  let open: Open[] = [];
+  let ports: Port[] = [];
   const rates = new Map<string, { left: number; at: number }>();
 
   function admits(socket: Socket): boolean {
     const address = socket.remoteAddress ?? '';
-    const strangers = open.reduce((sum, { sockets }) => sum + sockets.size, 0) - hall.signedIn();
+    const strangers = ports.reduce((sum, { sockets }) => sum + sockets.size, 0) - hall.signedIn();
     const turnedAway = !isInRate(address)
       ? `connects more than ${config.limits.connects} times per second`
       : strangers >= STRANGERS
@@ -75,7 +75,7 @@ export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors>
     return true;
   }
 
-  async function openOne(place: string, tls: TlsConfig | undefined): Promise<Open> {
+  async function openPort(place: string, tls: TlsConfig | undefined): Promise<Port> {
     const sockets = new Set<Socket>();
     const door: Door = {
       admits(socket) {
@@ -84,10 +84,10 @@ export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors>
         socket.on('close', () => sockets.delete(socket));
         return true;
       },
-      enter: (socket) => void hall.enter(socket),
+      enter: hall.enter,
       failed: (socket, reason) => hall.refuse(socket.remoteAddress ?? '', `no TLS: ${reason}`),
     };
-    return { listener: await openListener(place, tls, door), sockets };
+    return { place, door, sockets, listener: await openListener(place, tls, door) };
   }
 
   async function use(next: BrokerConfig): Promise<void> {
@@ -95,53 +95,52 @@ export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors>
       { place: next.listen, tls: undefined },
       ...(next.tls ? [{ place: next.tls.listen, tls: next.tls }] : []),
     ];
-    const kept: Open[] = [];
-    const opened: Open[] = [];
-    const closed: Open[] = [];
+    const kept: Port[] = [];
+    const opened: Port[] = [];
+    const lent: Port[] = [];
     try {
       for (const { place, tls } of wanted) {
-        const known = open.find(
-          ({ listener }) => listener.place === place && (listener.tls === undefined) === (tls === undefined),
-        );
-        if (known) {
-          if (tls && !isDeepStrictEqual(known.listener.tls, tls)) known.listener.renew(tls);
-          kept.push(known);
-          continue;
+        const known = ports.find((port) => port.place === place && !port.listener.tls === !tls);
+        if (known) kept.push(known);
+        else {
+          // A port number cannot be had at another address before the former is given back.
+          const former = ports.filter((port) => !lent.includes(port) && sameNumber(port.place, place));
+          for (const { listener } of former) listener.close();
+          lent.push(...former);
+          opened.push(await openPort(place, tls));
         }
-        // The same port at another address cannot be had before the former is given back.
-        for (const other of open)
-          if (placeOf(other.listener.place)?.port === placeOf(place)?.port && !closed.includes(other)) {
-            closed.push(other);
-            await other.listener.close();
-          }
-        opened.push(await openOne(place, tls));
       }
+      for (const { listener } of kept)
+        if (next.tls && listener.tls && !isDeepStrictEqual(listener.tls, next.tls)) listener.renew(next.tls);
     } catch (error) {
-      await Promise.all(opened.map(shut));
-      for (const { listener, sockets } of closed) {
-        const again = await openOne(listener.place, listener.tls);
-        for (const socket of sockets) again.sockets.add(socket);
-        open = open.map((one) => (one.listener === listener ? again : one));
-      }
+      opened.forEach(shut);
+      for (const port of lent) port.listener = await openListener(port.place, port.listener.tls, port.door);
       throw error;
     }
-    const gone = open.filter((one) => !kept.includes(one));
-    open = [...kept, ...opened];
+    for (const port of ports) if (!kept.includes(port)) shut(port);
+    ports = [...kept, ...opened];
     config = next;
-    await Promise.all(gone.map(shut));
   }
 
   await use(first);
   return {
     places: () =>
-      open.map(({ listener }) => `${placeOf(listener.place)?.host}:${listener.port}${listener.tls ? ' (TLS)' : ''}`),
+      ports.map(({ place, listener }) => `${hostOf(place)}:${listener.port}${listener.tls ? ' (TLS)' : ''}`),
     use,
-    close: async () => void (await Promise.all(open.splice(0).map(shut))),
+    close: () => ports.splice(0).forEach(shut),
   };
 }
 
-async function shut({ listener, sockets }: Open): Promise<void> {
-  const closed = listener.close();
+function sameNumber(a: string, b: string): boolean {
+  const number = placeOf(a)?.port;
+  return number !== 0 && number === placeOf(b)?.port;
+}
+
+function hostOf(place: string): string {
+  return place.slice(0, place.lastIndexOf(':'));
+}
+
+function shut({ listener, sockets }: Port): void {
+  listener.close();
   for (const socket of sockets) socket.destroy();
-  await closed;
 }

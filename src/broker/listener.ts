@@ -7,15 +7,14 @@ import { messageOf, TidegateError } from '../errors.js';
 
 /** An open port. */
 export interface Listener {
-  /** As configured. */
-  readonly place: string;
+  /** What it shows now. */
   readonly tls: TlsConfig | undefined;
   /** The port that it has. */
   readonly port: number;
   /** Takes a renewed certificate for those who connect from now on. @throws TidegateError BROKER_LISTEN */
   renew(tls: TlsConfig): void;
-  /** Takes no more clients. Those that are there stay. */
-  close(): Promise<void>;
+  /** Takes no more clients, and gives the port back at once. Those that are there stay. */
+  close(): void;
 }
 
 /** Who is told of clients. */
@@ -52,37 +51,45 @@ export async function openListener(place: string, tls: TlsConfig | undefined, do
   await listening(server, host, port).catch((cause: unknown) => {
     throw unfit(`the local broker cannot listen on ${place}: ${reasonOf(cause)}`, cause);
   });
+  let shown = tls;
   return {
-    place,
-    tls,
+    get tls() {
+      return shown;
+    },
     port: (server.address() as AddressInfo).port,
-    renew: (renewed) => secure?.setSecureContext(read(renewed)),
-    close: () => new Promise((resolve) => void server.close(() => resolve())),
+    renew(renewed) {
+      const pair = read(renewed);
+      fitting(() => secure?.setSecureContext(pair));
+      shown = renewed;
+    },
+    close: () => void server.close(),
   };
 }
 
 /** Does the handshakes; the port is the plain server's. */
 function openTls(tls: TlsConfig, door: Door): TlsServer {
-  try {
-    const options = { ...read(tls), minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE, allowHalfOpen: true } as const;
-    const server = createTlsServer(options, (socket) => {
+  const options = { ...read(tls), minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE, allowHalfOpen: true } as const;
+  const server = fitting(() =>
+    createTlsServer(options, (socket) => {
       socket.on('error', () => {});
       door.enter(socket);
-    });
-    server.on('tlsClientError', (error, socket) => door.failed(socket, messageOf(error)));
-    return server;
+    }),
+  );
+  server.on('tlsClientError', (error, socket) => door.failed(socket, messageOf(error)));
+  return server;
+}
+
+/** @throws TidegateError BROKER_LISTEN instead of what TLS says of a certificate or key */
+function fitting<T>(work: () => T): T {
+  try {
+    return work();
   } catch (cause) {
-    if (cause instanceof TidegateError) throw cause;
     throw unfit(`the certificate of the local broker cannot be used: ${messageOf(cause)}`, cause);
   }
 }
 
 function read({ cert, key }: TlsConfig): { cert: Buffer; key: Buffer } {
-  try {
-    return { cert: readFileSync(cert), key: readFileSync(key) };
-  } catch (cause) {
-    throw unfit(`the certificate of the local broker cannot be read: ${messageOf(cause)}`, cause);
-  }
+  return fitting(() => ({ cert: readFileSync(cert), key: readFileSync(key) }));
 }
 
 function listening(server: Server, host: string, port: number): Promise<void> {
