@@ -5,7 +5,7 @@ import { hashPassword } from '../config/password.js';
 import { TidegateError } from '../errors.js';
 import { EXIT } from './exit.js';
 
-/** Asks for a password twice on a terminal, or reads the first line of the input, and prints its hash. Gives the exit code. */
+/** Asks for a password twice on a terminal, or reads the first line of the input; prints its hash, quoted for YAML. Gives the exit code. */
 export async function brokerPassword(): Promise<number> {
   const { stdin, stdout, stderr } = process;
   const lines = createInterface({ input: stdin, ...(stdin.isTTY && { output: silence(), terminal: true }) });
@@ -21,7 +21,8 @@ export async function brokerPassword(): Promise<number> {
     if (password === '') throw new TidegateError('USAGE', 'no password was given', { hint: 'Type it, or pipe it in.' });
     if (stdin.isTTY && (await ask('Again')) !== password)
       throw new TidegateError('USAGE', 'the two passwords differ', { hint: 'Nothing was made; try again.' });
-    stdout.write(`${await hashPassword(password)}\n`);
+    // In quotes, since it has commas: so it fits wherever it is put in YAML.
+    stdout.write(`"${await hashPassword(password)}"\n`);
     return EXIT.ok;
   } finally {
     lines.close();

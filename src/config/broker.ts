@@ -34,7 +34,7 @@ const user = z
       .string()
       .refine((text) => text.includes('${') || isHashedPassword(text), {
         error: 'this is no hashed password',
-        params: { hint: 'tidegate broker password makes one; the password itself stands nowhere' },
+        params: { hint: 'tidegate broker password prints one, in quotes; the password itself stands nowhere' },
       })
       .describe('The hashed password, as tidegate broker password prints it.'),
     ...rights,

@@ -55,6 +55,12 @@ export function checkNames(
     (name) => `no upstream is called "${name}"`,
     false,
   );
+  if (rule.topic !== undefined && rule.to.every((name) => name === LOCAL)) {
+    const message = 'a topic has no use here: what goes to the local broker is at site/{device}/{point}';
+    problems.push(
+      source.problem('CONFIG_CONFLICT', [...at, 'send', 'topic'], message, { hint: 'remove it', key: true }),
+    );
+  }
   const { devices } = context;
   // A gateway without devices (they may come later) cannot tell a wrong name from one that is not there yet.
   if (devices.length === 0) return;

@@ -73,7 +73,7 @@ export interface Subscriber {
   message(wanted: (message: Received) => boolean): Promise<Received>;
   /** The same, of messages to come. */
   next(wanted: (message: Received) => boolean): Promise<Received>;
-  stop(): Promise<void>;
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 /**
@@ -97,7 +97,7 @@ export async function subscribe(broker: Broker, filter: string, session?: string
     received: () => program.lines.flatMap((line) => parse(line) ?? []),
     message: (wanted) => message(wanted, 0),
     next: (wanted) => message(wanted, program.lines.length),
-    stop: async () => void (await program.stop()),
+    stop: async (signal) => void (await program.stop(signal)),
   };
 }
 

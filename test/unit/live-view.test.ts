@@ -55,6 +55,15 @@ const draw = (shown: Snapshot, columns = 80, rows = 24) => renderView(shown, { c
 const many = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 describe('what is shown', () => {
+  test('the local broker, and what it refused', () => {
+    const broker = { listening: ['127.0.0.1:1883'], clients: 2, retained: 1_234, refused: {} };
+    const line = (shown: Partial<typeof broker>) =>
+      draw({ ...snapshot([]), broker: { ...broker, ...shown } }, 120).at(-1);
+    expect(line({})).toMatch(/^⇄ local broker 127\.0\.0\.1:1883 {2}2 clients, 1.?234 topics$/);
+    expect(line({ clients: 1, refused: { slow: 3, write: 1 } })).toMatch(/1 client, .* {2}refused: 3 slow, 1 write$/);
+    expect(draw(snapshot([])).join()).not.toContain('broker');
+  });
+
   test('a clock that is not set is named', () => {
     expect(draw({ ...snapshot([]), clock: 'unset' })[0]).toMatch(/^plant-7 {2}clock not set {2}/);
     expect(draw(snapshot([]))[0]).not.toContain('clock');

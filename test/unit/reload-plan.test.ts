@@ -88,6 +88,7 @@ describe('what is said of', () => {
       { ...WRITTEN, upstreams: { ...upstreams, cloud: { ...upstreams.cloud, username: 'u', password: 'p' } } },
       { upstreams: ['~cloud username,password'] },
     ],
+    ['a local broker', { ...WRITTEN, broker: {} }, { settings: ['+broker'] }],
     ['the log', { ...WRITTEN, log: { level: 'debug' } }, { settings: ['~log level'] }],
   ])('%s', async (_, written, expected) => {
     const { changes } = await planned(written);
@@ -124,6 +125,16 @@ describe('what is said of', () => {
       'secret',
       'ca.pem',
     ]);
+  });
+
+  test('keys of the local broker, each by its name', async () => {
+    const broker = { listen: '127.0.0.1:0', anonymous: { read: ['site/#'] } };
+    const old = await folder.load({ ...WRITTEN, broker });
+    const next = await folder.load({
+      ...WRITTEN,
+      broker: { ...broker, anonymous: { read: ['#'] }, limits: { clients: 5 } },
+    });
+    expect(said(planReload(old, next).changes)).toEqual({ settings: ['~broker anonymous,limits'] });
   });
 
   test('rules: each by itself, whatever is written round it', async () => {

@@ -91,6 +91,27 @@ test('a site is devices, wires and rules, with all defaults filled in', async ()
   expect(loaded.warnings.map(({ message }) => message)).toEqual(['no device uses the connection "porch"']);
 });
 
+test.each<[string, string, { code: string; message: string }[]]>([
+  ['nobody may connect', '{}', [{ code: 'CONFIG_MISSING_KEY', message: 'nobody may connect to the local broker' }]],
+  ['all is well', '{ anonymous: { read: ["#"] } }', []],
+  [
+    'passwords can be read on the way',
+    '{ listen: 0.0.0.0:1883, users: { app: { password: "HASH" } } }',
+    [
+      {
+        code: 'BROKER_PLAIN',
+        message: 'the local broker listens on 0.0.0.0:1883 without TLS: passwords and readings can be read on the way',
+      },
+    ],
+  ],
+])('a local broker: %s', async (_, broker, expected) => {
+  const hash = `$scrypt$ln=14,r=8,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
+  const { warnings } = await loadSite(
+    site({ 'gateway.yaml': `gateway: g\nbroker: ${broker.replace('HASH', hash)}\n` }),
+  );
+  expect(warnings.map(({ code, message }) => ({ code, message }))).toEqual(expected);
+});
+
 test('devices of one profile share their points', async () => {
   const two = GATEWAY.replace('upstreams:', '  meter-2: { profile: acme/meter, connection: plc, unit: 4 }\nupstreams:');
   const { devices } = await loadSite(site({ 'gateway.yaml': two, 'device-profiles/acme/meter.yaml': METER }), {
