@@ -113,5 +113,6 @@ export class Hub {
     };
     entry.last = message;
     for (const sink of entry.sinks) sink(message);
+    payload.forget();
   }
 }

@@ -27,5 +27,6 @@ export const mqtt: Driver<MqttConnection, MqttDevice, MqttAddress, MqttExample> 
   decodeExample,
   open: async (connection, context) => (await import('./session.js')).openSession(connection, context),
   simulate: async (devices, options) => (await import('./simulator.js')).simulate(devices, options),
+  faults: ['timeout', 'garbage', 'drop', 'delay'],
   simulated: { topic: 'simulated' },
 };

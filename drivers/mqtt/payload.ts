@@ -33,6 +33,12 @@ export class Payload {
     this.bytes = bytes;
   }
 
+  /** Keeps the bytes, and nothing that was made of them. */
+  forget(): void {
+    this.#text = undefined;
+    this.#json = undefined;
+  }
+
   /** As UTF-8. */
   get text(): string | Unfit {
     this.#text ??= isUtf8(this.bytes) ? this.bytes.toString() : new Unfit('the payload is not UTF-8 text');

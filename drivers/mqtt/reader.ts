@@ -46,34 +46,21 @@ export class Reader {
     const topics = points.map(({ address }) => fill(address.topic, own));
     const written = points.map((point) => this.#expected.get(keyOf(device, point)));
     const decoders = points.map(compileDecode);
-    let news = (): void => {};
-    const known = (): boolean =>
-      topics.every((topic, at) => {
-        const last = this.#hub.last(topic);
-        const expected = written[at];
-        return last !== undefined && (!expected || same(decoders[at]?.(last.payload), expected.raw));
-      });
-    const listening = await this.#hub.listen([...watched, ...topics], () => news());
+    let look = (): void => {};
+    const listening = await this.#hub.listen([...watched, ...topics], () => look());
+    const isKnown = (topic: string, at: number): boolean => {
+      const last = this.#hub.last(topic);
+      const expected = written[at];
+      if (last === undefined) return listening.refused.has(topic);
+      return !expected || same(decoders[at]?.(last.payload), expected.raw);
+    };
     try {
-      await new Promise<void>((resolve, reject) => {
-        const end = (settle: () => void): void => {
-          clearTimeout(timer);
-          unwatch();
-          signal.removeEventListener('abort', abort);
-          news = () => {};
-          settle();
+      await this.#until((news) => {
+        look = () => {
+          if (topics.every(isKnown)) news();
         };
-        const abort = (): void => end(() => reject(signal.reason));
-        const timer = setTimeout(() => end(resolve), this.#wire.timeout);
-        const unwatch = this.#wire.onBroken((error) => end(() => reject(error)));
-        signal.addEventListener('abort', abort);
-        news = () => {
-          if (known() || topics.every((topic) => listening.refused.has(topic))) end(resolve);
-        };
-        if (this.#wire.error) end(() => reject(this.#wire.error));
-        else if (signal.aborted) abort();
-        else news();
-      });
+        look();
+      }, signal);
       const gone = availability.flatMap((one, at) => {
         const last = this.#hub.last(watched[at] as string);
         const statement = last && statementOf(one, last);
@@ -82,13 +69,28 @@ export class Reader {
       if (gone[0] !== undefined) return silence(points, gone[0]);
       return samplesOf(points, topics, (topic) => this.#hub.last(topic), listening.refused, raw === true);
     } finally {
-      for (const [at, point] of points.entries())
-        if (written[at]) {
-          this.#expected.delete(keyOf(device, point));
-          void written[at].listening.close();
-        }
+      for (const [at, point] of points.entries()) if (written[at]) this.forget(device, point);
       void listening.close();
     }
+  }
+
+  /** Resolves when it is told to, or after the time limit. @throws TidegateError LINK_DOWN, and the signal's reason */
+  #until(start: (end: () => void) => void, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (then: () => void): void => {
+        clearTimeout(timer);
+        unwatch();
+        signal.removeEventListener('abort', abort);
+        then();
+      };
+      const abort = (): void => settle(() => reject(signal.reason));
+      const timer = setTimeout(() => settle(resolve), this.#wire.timeout);
+      const unwatch = this.#wire.onBroken((error) => settle(() => reject(error)));
+      signal.addEventListener('abort', abort);
+      if (this.#wire.error) settle(() => reject(this.#wire.error));
+      else if (signal.aborted) abort();
+      else start(() => settle(resolve));
+    });
   }
 
   /** A value is about to be written: the next read of the point waits until it is told. @throws TidegateError LINK_DOWN */
@@ -96,8 +98,15 @@ export class Reader {
     if (point.access === 'write') return;
     const key = keyOf(device, point);
     const listening = await this.#hub.listen([fill(point.address.topic, device.settings.topic)], () => {});
-    void this.#expected.get(key)?.listening.close();
+    this.forget(device, point);
     this.#expected.set(key, { raw, listening });
+  }
+
+  /** Nothing is expected of the point any more. */
+  forget(device: DeviceOnBroker, point: MqttPoint): void {
+    const key = keyOf(device, point);
+    void this.#expected.get(key)?.listening.close();
+    this.#expected.delete(key);
   }
 }
 

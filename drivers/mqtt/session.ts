@@ -61,7 +61,12 @@ class MqttSession implements Session<MqttDevice, MqttAddress> {
     const { command } = point.address;
     if (!command) throw new TidegateError('WRITE_REFUSED', `${point.id} has no command`);
     await this.#reader.expect(device, point, raw);
-    await this.#wire.publish(fill(command.topic, device.settings.topic), payloadOf(point, command, raw));
+    try {
+      await this.#wire.publish(fill(command.topic, device.settings.topic), payloadOf(point, command, raw));
+    } catch (error) {
+      this.#reader.forget(device, point);
+      throw error;
+    }
   }
 
   async discover(found: (device: FoundDevice) => void): Promise<{ close(): Promise<void> }> {

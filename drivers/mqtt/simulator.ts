@@ -20,6 +20,8 @@ type SimulatedDevice = Device<MqttDevice, MqttAddress>;
 const REFRESH = 1_000;
 /** Milliseconds after which a client that does not read is cut off. */
 const DRAIN = 2_000;
+/** A payload that is neither text nor a number of bytes that anybody expects. */
+const GARBAGE = Buffer.from([0xff]);
 
 /**
  * Starts a broker and lets all devices publish on it.
@@ -27,14 +29,25 @@ const DRAIN = 2_000;
  */
 export async function simulate(
   devices: readonly SimulatedDevice[],
-  { host, port }: SimulatorOptions,
+  { host, port, faults }: SimulatorOptions,
 ): Promise<Simulator> {
   const { Aedes } = await import('aedes');
   const broker = await Aedes.createBroker({ drainTimeout: DRAIN });
-  const publish = (topic: string, payload: string | Buffer): void => {
+  const sockets = new Set<Socket>();
+  const publish: Publish = (topic, payload) => {
     broker.publish({ cmd: 'publish', topic, payload, qos: 0, retain: true, dup: false }, () => {});
   };
-  const simulated = devices.map((device) => new Simulated(device, publish));
+  /** With what is to be wrong: a message that does not come, is none, is late, or after which all connections break. */
+  const tell: Publish = (topic, payload) => {
+    const { kind, delay } = faults?.() ?? {};
+    const send = (): void => {
+      if (kind !== 'timeout') publish(topic, kind === 'garbage' ? GARBAGE : payload);
+      if (kind === 'drop') for (const socket of sockets) socket.destroy();
+    };
+    if (delay) setTimeout(send, delay).unref();
+    else send();
+  };
+  const simulated = devices.map((device) => new Simulated(device, publish, tell));
   for (const device of simulated)
     for (const [topic, take] of device.orders)
       await new Promise<void>((resolve) => {
@@ -48,7 +61,6 @@ export async function simulate(
     for (const device of simulated) device.move();
   };
   move();
-  const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {}).on('close', () => sockets.delete(socket));
@@ -74,20 +86,22 @@ export async function simulate(
   };
 }
 
+type Publish = (topic: string, payload: string | Buffer) => void;
+
 class Simulated {
   /** What takes an order, by topic. */
   readonly orders = new Map<string, (payload: string) => void>();
   readonly #device: SimulatedDevice;
-  readonly #publish: (topic: string, payload: string | Buffer) => void;
+  readonly #publish: Publish;
   /** The points that are told, by topic. */
   readonly #told = new Map<string, MqttPoint[]>();
   readonly #waves = new Map<MqttPoint, (seconds: number) => Value>();
   /** What was written stays. */
   readonly #held = new Map<MqttPoint, Value>();
 
-  constructor(device: SimulatedDevice, publish: (topic: string, payload: string | Buffer) => void) {
+  constructor(device: SimulatedDevice, publish: Publish, tell: Publish) {
     this.#device = device;
-    this.#publish = publish;
+    this.#publish = tell;
     const { topic: own, availability } = device.settings;
     for (const point of device.points) {
       this.#waves.set(point, rawWave(point, device.id));

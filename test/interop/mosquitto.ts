@@ -80,7 +80,11 @@ export interface Subscriber {
  * Subscribes at QoS 1; resolves when the broker has acknowledged the subscription.
  * @param session a client id whose session the broker keeps; mosquitto_sub reconnects by itself
  */
-export async function subscribe(broker: Broker, filter: string, session?: string): Promise<Subscriber> {
+export async function subscribe(
+  broker: Pick<Broker, 'clientArgs'>,
+  filter: string,
+  session?: string,
+): Promise<Subscriber> {
   const args = ['-d', '-q', '1', '-V', 'mqttv311', '-t', filter, '-F', 'MESSAGE %r %t %p'];
   if (session) args.push('--disable-clean-session', '--id', session);
   // stdbuf: into a pipe it would hold its lines back.
