@@ -1,6 +1,6 @@
 /** Takes events from the outbox, window by window, and settles each by what the upstream answers. */
 import type { Logger } from 'pino';
-import type { ErrorCode } from '../errors.js';
+import { type ErrorCode, messageOf } from '../errors.js';
 import { formatDuration } from '../units.js';
 import type { Entry } from './entry.js';
 import type { Outbox } from './outbox.js';
@@ -12,7 +12,7 @@ const PAUSE = { first: 500, longest: 30_000 };
 /** So often may a message be refused without a clear reason while others are taken. */
 const DOUBTS = 5;
 
-/** How an entry becomes a message. */
+/** How an entry becomes a message. What it throws is a refusal for good. */
 export type Encode = (entry: Entry) => string;
 
 /** Joins one outbox to one sink. */
@@ -114,13 +114,20 @@ export class Forwarder {
   }
 
   #send(entry: Entry): void {
+    let payload: string;
+    try {
+      payload = this.#encode(entry);
+    } catch (error) {
+      this.#reject(entry, `it cannot be encoded: ${messageOf(error)}`);
+      return;
+    }
     const connection = this.#connection;
     const sentAt = performance.now();
     if (this.inFlight === 0) this.#oldestSince = sentAt;
     this.#inFlight.add(entry);
     this.#outbox.sent(entry);
     this.#probation.sent(entry);
-    this.#sink.publish(entry.event.topic, this.#encode(entry), (outcome) => {
+    this.#sink.publish(entry.event.topic, payload, (outcome) => {
       if (connection !== this.#connection) return;
       const now = performance.now();
       if (entry === this.#inFlight.values().next().value) this.#oldestSince = now;
@@ -178,7 +185,7 @@ export class Forwarder {
   #reject(entry: Entry, reason: string): void {
     const code: ErrorCode = 'UPSTREAM_REJECTED';
     const { topic } = entry.event;
-    this.#log.warn({ code, topic, reason }, 'the upstream refused a message for good; it is reported as a gap');
+    this.#log.warn({ code, topic, reason }, 'a message was refused for good; it is reported as a gap');
     this.#outbox.rejected(entry, reason);
   }
 

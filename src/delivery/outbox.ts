@@ -50,10 +50,14 @@ export class Outbox {
     const settings = (): OutboxSettings => this.#options;
     const corrections = new Corrections(file.starts);
     const failed = (error: Error): void => this.#failed(error);
+    const tellRefused = (): Promise<void> => {
+      this.#tellRefused();
+      return this.#flush();
+    };
     const open = (name: StreamName): Stream => {
       const unreadable = (events: number): void => this.#lose(name, 'unreadable', events);
       const kept = { corrections, rejections: this.#rejections };
-      return new Stream({ name, file, extent: file[name], ...kept, settings, ready, failed, unreadable });
+      return new Stream({ name, file, extent: file[name], ...kept, settings, ready, failed, unreadable, tellRefused });
     };
     this.#corrections = corrections;
     this.#accounts = new Accounts(file);
@@ -273,7 +277,7 @@ export class Outbox {
     for (const name of STREAMS) {
       const stream = this.#streams[name];
       stream.release(now - config.live_for, config.memory / 2);
-      void stream.removeSettled();
+      if (now >= this.#retryAt) void stream.removeSettled();
       this.#lose(name, 'dropped', stream.giveUp(config.memory, this.full ? 'budget' : 'memory'));
     }
     const unsaved = STREAMS.some((name) => this.#oldestUnsaved(name) < now - config.flush / 2);

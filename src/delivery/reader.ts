@@ -74,7 +74,9 @@ function* readRejected(db: Database.Database, corrections: Corrections): Generat
   const next = db.prepare<[number], RejectedRow>('SELECT * FROM rejected WHERE id > ? ORDER BY id LIMIT 1');
   for (let row = next.get(0); row; row = next.get(row.id)) {
     const { epoch, seq, at, late, reason } = row;
-    const event = corrected(rejectedEvent(row), corrections.of(epoch));
+    const told = rejectedEvent(row);
+    if (!told) continue;
+    const event = corrected(told, corrections.of(epoch));
     yield { lane: 'rejected', entry: { epoch, seq, event, late: late === 1 }, rejection: { at, reason } };
   }
 }

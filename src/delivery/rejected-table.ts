@@ -3,7 +3,7 @@ import type Database from 'better-sqlite3';
 import type { Event } from '../model.js';
 import { deflated, inflated } from './body.js';
 import type { StreamName } from './rows.js';
-import { decodeSegment } from './segment.js';
+import { readSegment } from './segment.js';
 
 /** One refused event. */
 export interface Rejected {
@@ -69,11 +69,9 @@ export function takeRejected(db: Database.Database, upTo: number, most: number):
   return rows;
 }
 
-/** The event of a row. */
-export function rejectedEvent({ body, stream }: RejectedRow): Event {
-  const [found] = decodeSegment(inflated(body) ?? '', stream);
-  if (!found) throw new TypeError('a segment without an event');
-  return found.event;
+/** The event of a row; undefined when the disk damaged it. */
+export function rejectedEvent({ body, stream }: RejectedRow): Event | undefined {
+  return readSegment(inflated(body), stream)?.[0]?.event;
 }
 
 /**

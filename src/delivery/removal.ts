@@ -15,11 +15,13 @@ export interface RemovalOptions {
   settings(): { readonly window: number };
   ready(): void;
   failed(error: Error): void;
+  /** Resolves when the gaps of all that was refused are on disk, or the disk refuses. */
+  tellRefused(): Promise<void>;
 }
 
 /** Removes settled rows, one transaction at a time, several rows in each when they come fast. */
 export class Removal {
-  readonly #rows: Segment[] = [];
+  readonly #rows = new Map<number, Segment>();
   #running: Promise<void> | undefined;
   #sentAhead = 0;
   #failing = false;
@@ -31,8 +33,10 @@ export class Removal {
   }
 
   add(segment: Segment): void {
-    this.#rows.push(segment);
-    void this.run();
+    segment.done.length = 0;
+    this.#rows.set(segment.id, segment);
+    // A disk that refuses is tried again after a while, not with every row.
+    if (!this.#failing) void this.run();
   }
 
   /** Removes nothing until `work` is done. Resolves when what it added is removed, or the disk refuses. */
@@ -48,17 +52,17 @@ export class Removal {
 
   /** True for a row that is settled, though it may still be in the file. */
   has(id: number): boolean {
-    return this.#rows.some((segment) => segment.id === id);
+    return this.#rows.has(id);
   }
 
   /** Counts an event that is on disk and was sent. */
   noteSent(): void {
-    if (this.#rows.length > 0) this.#sentAhead++;
+    if (this.#rows.size > 0) this.#sentAhead++;
   }
 
   /** True when a crash now could repeat more than a segment and a window. A failing disk holds up nothing. */
   get tooFarBehind(): boolean {
-    return this.#rows.length > 0 && this.#sentAhead >= this.#options.settings().window && !this.#failing;
+    return this.#rows.size > 0 && this.#sentAhead >= this.#options.settings().window && !this.#failing;
   }
 
   /** Resolves when all is removed, or the disk refuses; called again it tries again. */
@@ -70,13 +74,14 @@ export class Removal {
   }
 
   async #removeAll(): Promise<void> {
-    while (this.#rows.length > 0 && !this.#held) {
-      const gone = this.#rows.slice();
+    while (this.#rows.size > 0 && !this.#held) {
+      const ids = [...this.#rows.keys()];
       const ends: Partial<Totals> = {};
-      for (const segment of gone) addTo(ends, segment.ends);
-      const { file, name, rejections } = this.#options;
+      for (const segment of this.#rows.values()) addTo(ends, segment.ends);
+      const { file, name, rejections, tellRefused } = this.#options;
+      // A crash in between tells too much rather than too little.
+      if (ends.rejected) await tellRefused();
       const rejected = rejections.take();
-      const ids = gone.map(({ id }) => id);
       try {
         rejections.stored(await file.remove(name, ids, ends, rejected));
       } catch (error) {
@@ -86,7 +91,7 @@ export class Removal {
         return;
       }
       this.#failing = false;
-      this.#rows.splice(0, gone.length);
+      for (const id of ids) this.#rows.delete(id);
       this.#sentAhead = 0;
       this.#options.ready();
     }

@@ -190,12 +190,13 @@ export class SegmentFile {
         0,
       );
       const missing = needed - budget.free;
-      const forgotten = missing > 0 ? shrinkRejected(db, missing) : 0;
+      let forgotten = missing > 0 ? shrinkRejected(db, missing) : 0;
       const room = needed > 0 ? budget.makeRoom(needed, own) : { removed: [], fits: true };
       removed.push(...room.removed);
       const ids = room.fits ? segments.map((segment, i) => this.#insert(segment, contents[i] as Content)) : undefined;
       ledger.add(settled, removed);
       const requeued = requeue && room.fits ? this.#requeue(requeue) : undefined;
+      if (requeued) forgotten += requeued.forgotten;
       const kept = this.#reject(rejected);
       return {
         ids,
@@ -204,7 +205,7 @@ export class SegmentFile {
         room: this.room(),
         oldest: this.#oldest(),
         rejected: { ...kept, forgotten: kept.forgotten + forgotten },
-        requeued,
+        requeued: requeued?.segments,
       };
     });
   }
@@ -338,15 +339,15 @@ export class SegmentFile {
     return addRejected(db, rejected, this.#limits.rejected, budget.free);
   }
 
-  #requeue({ upTo, most, firstSeq, kept }: Requeue): Requeued[] {
-    const entries = takeRejected(this.#opened.db, upTo, most).map((row, i) => {
-      return {
-        epoch: this.epoch,
-        seq: firstSeq + i,
-        event: corrected(rejectedEvent(row), this.#corrections.of(row.epoch)),
-      };
+  /** What the disk damaged is forgotten: that it was refused has been told and counted. */
+  #requeue({ upTo, most, firstSeq, kept }: Requeue): { segments: Requeued[]; forgotten: number } {
+    const rows = takeRejected(this.#opened.db, upTo, most);
+    const events = rows.flatMap((row) => {
+      const event = rejectedEvent(row);
+      return event ? [corrected(event, this.#corrections.of(row.epoch))] : [];
     });
-    return STREAMS.flatMap((stream) =>
+    const entries = events.map((event, i) => ({ epoch: this.epoch, seq: firstSeq + i, event }));
+    const segments = STREAMS.flatMap((stream) =>
       chunked(entries.filter(({ event }) => event.lane === stream)).map((own) => {
         const segment = pack(stream, own, kept);
         const { lastSeq, gap, events } = segment;
@@ -354,6 +355,7 @@ export class SegmentFile {
         return { stream, row, lastSeq, entries: own.length, events: gap === null ? events : 0 };
       }),
     );
+    return { segments, forgotten: rows.length - events.length };
   }
 
   #insert(segment: NewSegment, content: Content): number {

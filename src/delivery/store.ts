@@ -129,7 +129,7 @@ export function openStore(): Store {
         limit: (limits) => ask(file, { op: 'limit', limits }),
         purge: (stream, rows) => ask(file, { op: 'purge', stream, rows }),
         purgeRejected: () => ask(file, { op: 'purgeRejected' }),
-        close: () => ask(file, { op: 'close' }),
+        close: () => ask<void>(file, { op: 'close' }).finally(() => removedListeners.delete(file)),
       };
     },
     ping: () => ask(0, { op: 'ping' }),

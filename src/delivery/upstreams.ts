@@ -59,7 +59,7 @@ const ORPHAN =
 export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
   let { configs } = options;
   const opened = new Map<string, Upstream>();
-  /** Files at work that no upstream has open, or that one is closing. */
+  /** Files that no upstream has open and that are at work, or that one is closing; and what people change by hand, one thing after the other. */
   const busy = new Map<string, Promise<unknown>>();
   let store: Promise<Store> | undefined;
   let orphans: readonly OutboxFileStatus[] | undefined;
@@ -152,10 +152,10 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
     },
     status: () => Object.keys(configs).flatMap((id) => opened.get(id)?.status() ?? []),
     orphans: () => orphans ?? [],
-    requeue: async (id) => openedOr(id).requeue(),
+    requeue: (id) => alone(id, () => openedOr(id).requeue()),
     async purge(id, lanes) {
       const orphan = Object.hasOwn(configs, id) ? undefined : orphans?.find((each) => each.id === id);
-      if (!orphan) return openedOr(id).purge(lanes);
+      if (!orphan) return alone(id, () => openedOr(id).purge(lanes));
       const { purgeClosed } = await import('./closed-outbox.js');
       const purged = await alone(id, async () => {
         const { file: path } = orphan;
@@ -167,8 +167,10 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
     ping: async () => (await store)?.ping(),
     async close() {
       await Promise.all(busy.values());
-      await Promise.all([...opened.values()].map((upstream) => upstream.close()));
+      // One that cannot be closed keeps none of the others from it.
+      const closed = await Promise.allSettled([...opened.values()].map((upstream) => upstream.close()));
       await (await store)?.close();
+      for (const each of closed) if (each.status === 'rejected') throw each.reason;
     },
   };
 }

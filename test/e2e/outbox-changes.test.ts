@@ -1,10 +1,13 @@
 /** What a person takes back, or removes, while the gateway runs: nothing is lost untold, numbers stay in order, accounts balance. */
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { gatewaySchema } from '../../src/config/schema.js';
 import type { Upstream } from '../../src/delivery/upstream.js';
+import { prepareUpstreams } from '../../src/delivery/upstreams.js';
+import { setClock } from '../support/clock.js';
 import { judge } from '../support/ledger.js';
 import { type Script, ScriptedBroker } from '../support/scripted-broker.js';
-import { event, openTestUpstream, temporaryFolder } from '../support/upstream.js';
+import { event, openTestUpstream, silent, temporaryFolder } from '../support/upstream.js';
 
 interface Message {
   id: string;
@@ -68,6 +71,25 @@ describe('requeue', () => {
     balance(upstream);
     expect(await upstream.requeue()).toBe(0);
     await upstream.close();
+  });
+
+  test('asked for twice at once takes back everything, once', async () => {
+    const { broker, right } = await refusing();
+    const { upstreams: configs } = gatewaySchema.parse({
+      gateway: 'g',
+      upstreams: { cloud: { url: broker.url, ...QUICK } },
+    });
+    const folder = temporaryFolder();
+    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent, clock: setClock });
+    await upstreams.open();
+    for (const n of range(1, 600)) upstreams.accept('cloud', event(n));
+    const kept = (): unknown => upstreams.status()[0]?.rejections?.kept;
+    await vi.waitFor(() => expect(kept()).toBe(600), 5000);
+    right.granted = true;
+    const moved = await Promise.all([upstreams.requeue('cloud'), upstreams.requeue('cloud')]);
+    expect(moved).toEqual([600, 0]);
+    await vi.waitFor(() => expect(upstreams.status()).toMatchObject([{ acknowledged: 600 }]), 10_000);
+    await upstreams.close();
   });
 
   test.each(['lanes', 'strict'])(

@@ -193,6 +193,25 @@ describe('what the broker refuses for good', () => {
     await upstream.close();
   });
 
+  test('of which the disk has damaged a row: that one is forgotten, all others can be seen and sent again', async () => {
+    const right = { granted: false };
+    const broker = await scripted({ publish: () => ({ reasonCode: right.granted ? 0 : 0x90 }) });
+    const folder = temporaryFolder();
+    const upstream = await openTestUpstream(broker.url, folder, QUICK);
+    for (let n = 1; n <= 3; n++) upstream.accept(event(n));
+    // The gap is refused, too.
+    await vi.waitFor(() => expect(upstream.status().rejections).toMatchObject({ kept: 4 }));
+    const db = new Database(`${folder}/outbox/cloud.sqlite`, { timeout: 5000 });
+    db.prepare('UPDATE rejected SET body = ? WHERE seq = 2').run(Buffer.alloc(20, 0xa5));
+    db.close();
+    expect(numbersOf(await kept(folder))).toEqual([1, 3, 'rejected']);
+    right.granted = true;
+    expect(await upstream.requeue()).toBe(3);
+    await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(2));
+    expect(upstream.status().rejections).toEqual({ kept: 0, forgotten: 1 });
+    await upstream.close();
+  });
+
   test('is carried over when the file is damaged', async () => {
     const broker = await forbidding('/live');
     const folder = temporaryFolder();

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { gatewaySchema, type UpstreamConfig } from '../../src/config/schema.js';
-import { openStore, type Store } from '../../src/delivery/store.js';
+import { limitsOf } from '../../src/delivery/budget.js';
+import { Outbox } from '../../src/delivery/outbox.js';
+import { outboxFolder } from '../../src/delivery/status.js';
+import { openStore, type Store, type StoreFile } from '../../src/delivery/store.js';
 import { openUpstream, type Upstream } from '../../src/delivery/upstream.js';
 import type { Event, TelemetryEvent } from '../../src/model.js';
 import type { Clock } from '../../src/ops/clock.js';
@@ -49,6 +52,33 @@ export async function openTestUpstream(
       await store.close();
     },
   };
+}
+
+/**
+ * Opens an outbox without a link.
+ * @param inFront stands between it and its file
+ * @param ready called when there may be something to send
+ */
+export async function openTestOutbox(
+  folder: string,
+  inFront: (file: StoreFile) => StoreFile = (file) => file,
+  ready: () => void = () => {},
+): Promise<Outbox> {
+  const store = openStore();
+  onTestFinished(() => store.close());
+  const { buffer, order } = upstreamConfig('mqtt://127.0.0.1:1', { buffer: { flush: '20ms' } });
+  const file = await store.open(`${outboxFolder(folder)}/cloud.sqlite`, limitsOf(buffer), setClock.base);
+  return new Outbox({
+    file: inFront(file),
+    config: buffer,
+    window: 32,
+    order,
+    pace: { maxShare: 0.5, maxRate: undefined },
+    gapTopic: 'gap',
+    log: silent,
+    clock: setClock,
+    ready,
+  });
 }
 
 /** The event number `n`. */

@@ -1,21 +1,13 @@
 /** The accounts in an outbox file, when a process ends without a word. */
 import { EventEmitter, once } from 'node:events';
-import { expect, onTestFinished, test } from 'vitest';
-import { limitsOf } from '../../src/delivery/budget.js';
-import { Outbox } from '../../src/delivery/outbox.js';
-import { outboxFolder, readOutboxStatus } from '../../src/delivery/status.js';
-import { openStore, type StoreFile } from '../../src/delivery/store.js';
-import { setClock } from '../support/clock.js';
-import { event, silent, temporaryFolder, upstreamConfig } from '../support/upstream.js';
+import { expect, test } from 'vitest';
+import { readOutboxStatus } from '../../src/delivery/status.js';
+import { event, openTestOutbox, temporaryFolder } from '../support/upstream.js';
 
 test('an event that is acknowledged while it is being written counts once', async () => {
   const folder = temporaryFolder();
-  const store = openStore();
-  onTestFinished(() => store.close());
-  const { buffer, order } = upstreamConfig('mqtt://127.0.0.1:1', { buffer: { flush: '20ms' } });
-  const stored = await store.open(`${outboxFolder(folder)}/cloud.sqlite`, limitsOf(buffer), setClock.base);
   const commits = new EventEmitter();
-  const file: StoreFile = {
+  const outbox = await openTestOutbox(folder, (stored) => ({
     ...stored,
     // What is settled while the disk writes is settled here.
     async commit(commit) {
@@ -24,18 +16,7 @@ test('an event that is acknowledged while it is being written counts once', asyn
       setImmediate(() => commits.emit('ended'));
       return committed;
     },
-  };
-  const outbox = new Outbox({
-    file,
-    config: buffer,
-    window: 32,
-    order,
-    pace: { maxShare: 0.5, maxRate: undefined },
-    gapTopic: 'gap',
-    log: silent,
-    clock: setClock,
-    ready: () => {},
-  });
+  }));
   commits.once('begun', () => {
     const entry = outbox.next();
     if (!entry) throw new Error('nothing waits');
@@ -53,4 +34,37 @@ test('an event that is acknowledged while it is being written counts once', asyn
   await outbox.close();
   const [afterwards] = await readOutboxStatus(folder);
   expect(afterwards?.accounts.live).toMatchObject({ accepted: 3, acknowledged: 1, waiting: 2 });
+});
+
+test('the row of what was refused for good goes only when the gap that tells of it is on disk', async () => {
+  const folder = temporaryFolder();
+  const steps = new EventEmitter();
+  const done: string[] = [];
+  const outbox = await openTestOutbox(folder, (stored) => ({
+    ...stored,
+    async commit(commit) {
+      const committed = await stored.commit(commit);
+      for (const { gap, events } of commit.segments) done.push(`${gap ?? 'events'} ${events}`);
+      setImmediate(() => steps.emit('committed'));
+      return committed;
+    },
+    async remove(...row) {
+      const kept = await stored.remove(...row);
+      done.push('removed');
+      steps.emit('removed');
+      return kept;
+    },
+  }));
+  for (const n of [1, 2]) outbox.accept(event(n));
+  while (!done.includes('events 2')) await once(steps, 'committed');
+  const removed = once(steps, 'removed');
+  for (const _ of [1, 2]) {
+    const entry = outbox.next();
+    if (!entry) throw new Error('nothing waits');
+    outbox.sent(entry);
+    outbox.rejected(entry, 'too large');
+  }
+  await removed;
+  expect(done).toEqual(['events 2', 'rejected 2', 'removed']);
+  await outbox.close();
 });
