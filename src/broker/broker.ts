@@ -46,8 +46,11 @@ export interface Broker {
 const NOWHERE = '$refused';
 /** QoS 2 messages that one client may leave unreleased. */
 const UNRELEASED = 100;
+/** Subscriptions that one client may have, and characters of the longest. */
+const SUBSCRIPTIONS = 1_000;
+const LONGEST_FILTER = 1_000;
 /** Longest wait, in milliseconds, for a connection within the process that is not read. */
-const DRAIN = 5_000;
+const DRAIN = 60_000;
 /** CONNACK return codes (MQTT 3.1.1 §3.2.2.3). */
 const IDENTIFIER_REJECTED = 2;
 const UNAVAILABLE = 3;
@@ -65,6 +68,8 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   const store = new LiveStore();
   const signIn = openSignIn(() => config);
   const clients = new Set<Wire>();
+  /** Ids of clients within the process. */
+  const inside = new Set<string>();
   const tell = (kind: RefusalKind, wire: Wire, message: string): void =>
     refusals.tell(kind, { address: wire.address, client: wire.clientId, user: wire.user?.name }, message);
 
@@ -103,8 +108,13 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     },
   });
   aedes.on('clientReady', (client) => wireOf(client)?.admit());
+  aedes.on('client', (client) => wireOf(client) ?? inside.add(client.id));
+  aedes.on('clientDisconnect', (client) => wireOf(client) ?? inside.delete(client.id));
   aedes.on('subscribe', (_, client) => {
     store.reader = client;
+  });
+  aedes.on('unsubscribe', (filters, client) => {
+    for (const filter of filters) wireOf(client)?.subscriptions.delete(filter);
   });
   const failed = (client: Client, error: Error): void => {
     const wire = wireOf(client);
@@ -144,8 +154,11 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     if ('refused' in verdict) return refuse('sign-in', NOT_AUTHORIZED, verdict.refused);
     if (clients.size >= most) return refuse('connect', UNAVAILABLE, `there are ${most} clients already`);
     // Who has the same id takes over (MQTT 3.1.1 §3.1.4-2): a user from itself, but not from others.
-    const other = (aedes as unknown as { clients: Record<string, Client | undefined> }).clients[client.id];
-    if (other && wireOf(other)?.user?.name !== verdict.user.name)
+    wire.clientId = client.id;
+    if (
+      inside.has(client.id) ||
+      [...clients].some((other) => other.clientId === client.id && other.user?.name !== verdict.user.name)
+    )
       return refuse('sign-in', IDENTIFIER_REJECTED, 'gave the client id of another user');
     if (wire.destroyed) return Object.assign(new Error('connection closed'), { returnCode: UNAVAILABLE });
     wire.user = verdict.user;
@@ -172,9 +185,18 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   }
 
   function reads(wire: Wire, { topic }: Subscription): boolean {
-    if (wire.user && mayRead(wire.user.account, topic)) return true;
-    tell('read', wire, `may not subscribe to ${topic}`);
-    return false;
+    const { subscriptions } = wire;
+    const reason =
+      !wire.user || !mayRead(wire.user.account, topic)
+        ? `may not subscribe to ${topic}`
+        : topic.length > LONGEST_FILTER
+          ? `may not subscribe to a filter of more than ${LONGEST_FILTER} characters`
+          : subscriptions.size >= SUBSCRIPTIONS && !subscriptions.has(topic)
+            ? `has ${SUBSCRIPTIONS} subscriptions already`
+            : undefined;
+    if (reason === undefined) subscriptions.add(topic);
+    else tell('read', wire, reason);
+    return reason === undefined;
   }
 
   function closeAedes(): Promise<void> {

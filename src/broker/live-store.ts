@@ -3,6 +3,7 @@
  * (MQTT 3.1.1 §4.3.3). No session outlives its connection, so nothing is kept for clients that are away.
  */
 import { Readable } from 'node:stream';
+import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Client } from 'aedes';
 import type { BrokerConfig } from '../config/broker.js';
 import { covers, SITE } from './rights.js';
@@ -17,6 +18,9 @@ export interface Message {
 
 /** Most bytes of QoS 2 messages that one client may leave unreleased. */
 const MOST_UNRELEASED = 1_000_000;
+
+/** Retained messages that are looked at before others get a turn. */
+const AT_A_TIME = 500;
 
 /** The store of aedes, as far as a broker needs one whose sessions end with their connections. */
 export class LiveStore {
@@ -106,10 +110,12 @@ export class LiveStore {
 
   /** No faster than a client reads: what it asked for at once must not cost it its connection. */
   async *#matching(filters: readonly string[], wire: Wire | undefined): AsyncGenerator<Message> {
+    let looked = 0;
     for (const filter of filters) {
       const exact = !/[+#]/.test(filter);
       const one = this.#retained.get(filter);
       for (const message of exact ? (one ? [one] : []) : this.#retained.values()) {
+        if (++looked % AT_A_TIME === 0) await otherWork();
         if (!exact && !covers(filter, message.topic)) continue;
         await wire?.calm();
         if (wire?.destroyed) return;

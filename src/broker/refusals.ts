@@ -24,6 +24,8 @@ export interface Refusals {
   tell(kind: RefusalKind, who: Refused, message: string): void;
 }
 
+/** Most characters of a message, or of a client id, in the log. */
+const MOST_TEXT = 200;
 /** How many clients are told apart; beyond that the one that was heard of first is forgotten. */
 const CLIENTS = 200;
 
@@ -44,7 +46,12 @@ export function openRefusals(log: Logger): Refusals {
         known.set(key, trouble);
       }
       const { client, user, address } = who;
-      trouble.failed(printable(message), { client: client && printable(client), user, address });
+      trouble.failed(shown(message), { client: client && shown(client), user, address });
     },
   };
+}
+
+/** Text of a client, safe and short. */
+function shown(text: string): string {
+  return printable(text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
 }

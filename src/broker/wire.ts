@@ -37,8 +37,9 @@ export class Wire extends Duplex {
   readonly near: boolean;
   /** Who it is, once it has signed in: a user by name, or anonymous. */
   user: { readonly name?: string; readonly account: BrokerUser | Rights } | undefined;
-  /** The client id that it gave. */
+  /** The client id that it gave, and what it has subscribed to. */
   clientId: string | undefined;
+  readonly subscriptions = new Set<string>();
   readonly #socket: Socket;
   readonly #limits: WireLimits;
   readonly #tell: (kind: RefusalKind, wire: Wire, message: string) => void;

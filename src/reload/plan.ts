@@ -55,6 +55,7 @@ export function planReload(old: Site, next: Site): ReloadPlan {
     ...next,
     config: {
       ...next.config,
+      broker: isDeepStrictEqual(old.config.broker, next.config.broker) ? old.config.broker : next.config.broker,
       upstreams: Object.fromEntries(
         merge(upstreams, Object.entries(old.config.upstreams), Object.entries(next.config.upstreams)),
       ),

@@ -52,14 +52,16 @@ describe('who may come in', () => {
   });
 
   test('one with the id of another user of the same name, in its place; of another name, not', async () => {
-    const broker = await startLocal(USERS);
+    const broker = await startLocal(USERS, { anonymous: { read: ['#'] } });
     const first = await visit(broker, 'app', { clientId: 'me' });
     const ended = new Promise<void>((resolve) => first.client.once('close', () => resolve()));
     await visit(broker, 'app', { clientId: 'me' });
     await ended;
     await expect(visit(broker, 'other', { clientId: 'me' })).rejects.toThrow('Identifier rejected');
-    await inside(broker, 'driver');
+    const driver = await inside(broker, 'driver');
     await expect(visit(broker, 'all', { clientId: 'driver' })).rejects.toThrow('Identifier rejected');
+    await expect(visit(broker, undefined, { clientId: 'driver' })).rejects.toThrow('Identifier rejected');
+    expect(driver.client.connected).toBe(true);
     await vi.waitFor(() => expect(broker.status().clients).toBe(1));
   });
 });

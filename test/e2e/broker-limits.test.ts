@@ -206,6 +206,16 @@ test('no more is retained than there is room for: it is passed on, and what was 
   expect(late.got.map(({ topic, text }) => `${topic} ${text}`)).toEqual(['b 1', 'c 3']);
 });
 
+test('a thousand subscriptions are enough, and none is a novel', async () => {
+  const broker = await limited({});
+  const app = await visit(broker, 'app');
+  const filters = Array.from({ length: 1_000 }, (_, i) => `a/${i}`);
+  expect(new Set(await subscribe(app, ...filters))).toEqual(new Set([1]));
+  expect(await subscribe(app, 'a/1', 'b', 'x'.repeat(1_001))).toEqual([1, 128, 128]);
+  await app.client.unsubscribeAsync('a/7');
+  expect(await subscribe(app, 'b')).toEqual([1]);
+});
+
 test('messages of QoS 2 that are not released are bounded', async () => {
   const broker = await limited({});
   const socket = await signedIn(broker);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type Gateway, startGateway } from '../../src/gateway.js';
+import { type BrokerStatus, type Gateway, startGateway } from '../../src/gateway.js';
 import { CountingDevice } from '../support/counting-device.js';
 import { type Visitor, visit } from '../support/local-broker.js';
 import { meterProfile, SiteFolder, type Written } from '../support/site-folder.js';
@@ -35,8 +35,7 @@ async function running(written: Written): Promise<Gateway> {
 
 /** Somebody who looks at all of `site/`. */
 async function looker(gateway: Gateway): Promise<Visitor> {
-  const port = Number(/:(\d+)/.exec(gateway.snapshot().broker?.listening[0] ?? '')?.[1]);
-  const visitor = await visit({ status: () => ({ listening: [`:${port}`] }) } as never);
+  const visitor = await visit({ status: () => gateway.snapshot().broker as BrokerStatus });
   await visitor.client.subscribeAsync('site/#');
   return visitor;
 }

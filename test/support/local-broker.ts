@@ -30,7 +30,7 @@ export async function startLocal(users: Users = {}, more: object = {}, log = sil
 }
 
 /** The port of the broker's first listener; `1` is that of the second. */
-export function portOf(broker: Broker, index = 0): number {
+export function portOf(broker: Pick<Broker, 'status'>, index = 0): number {
   return Number(/:(\d+)/.exec(broker.status().listening[index] ?? '')?.[1]);
 }
 
@@ -50,7 +50,11 @@ export interface Visitor {
 }
 
 /** Signs in. @throws what the broker says */
-export async function visit(broker: Broker, username?: string, more: IClientOptions = {}): Promise<Visitor> {
+export async function visit(
+  broker: Pick<Broker, 'status'>,
+  username?: string,
+  more: IClientOptions = {},
+): Promise<Visitor> {
   const client = mqttConnect({
     host: '127.0.0.1',
     port: portOf(broker),
