@@ -19,6 +19,8 @@ export interface PemIdentity {
 export interface Plant {
   readonly identity: PemIdentity;
   readonly port?: number;
+  /** What it calls its host in its endpoints; its address when left out. */
+  readonly hostname?: string;
   /** What it says to be, where that is not what its certificate says. */
   readonly applicationUri?: string;
   /** Security policies by URI, and modes by number; all when left out. */

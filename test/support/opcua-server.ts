@@ -31,6 +31,7 @@ const server = await prepareServer({
   options: {
     allowAnonymous: true,
     nodesets: [nodesets.standard, types],
+    ...(plant.hostname && { hostname: plant.hostname, alternateHostname: [] }),
     ...(plant.policies && { securityPolicies: plant.policies as never }),
     ...(plant.modes && { securityModes: plant.modes as never }),
     ...(plant.users && {
