@@ -183,6 +183,8 @@ export interface BrowsedNode {
   readonly name: string;
   /** A folder or object, or something that can be read. */
   readonly kind: 'folder' | 'value';
+  /** The protocol's own, beside what the plant has: shown, but nobody looks into it, or makes a profile of it, who does not ask for it. */
+  readonly aside?: boolean;
   /** For a value: the keys of a point in a profile that reads it (`type`, the driver's address, `unit`, `access`, …). */
   readonly point?: Readonly<Record<string, unknown>>;
   /** For a value: what an example of a profile writes for it, by the example's keys; `value` is what that gives. */

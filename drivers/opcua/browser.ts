@@ -18,12 +18,15 @@ import { TidegateError } from '../../src/errors.js';
 import type { PointType, Value } from '../../src/model.js';
 import { writeName } from './address.js';
 import { builtInName } from './built-in.js';
+import { type States, statesOf } from './enumerations.js';
 import type { Nodes } from './nodes.js';
 import { openStructures } from './reader.js';
 import { isBad, wordsOf } from './status.js';
 import { decode, Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
+const INT32 = 6;
+const PROPERTY = makeNodeId(46, 0).toString();
 const HIERARCHICAL = makeNodeId(33, 0);
 /** Objects and variables: methods, types and views are of no use here. */
 const CLASSES = NodeClass.Object | NodeClass.Variable;
@@ -66,10 +69,11 @@ export async function* browse(wire: Wire, nodes: Nodes, path: string, signal: Ab
   try {
     const children = await childrenOf(wire, place);
     signal.throwIfAborted();
-    const values = await describe(wire, children);
+    const values = await describe(wire, nodes, children);
     for (const [index, child] of children.entries()) {
       signal.throwIfAborted();
-      yield nodeOf(wire, nodes, isNamedOnce(child, children) ? from : undefined, child, values[index]);
+      const node = nodeOf(wire, nodes, isNamedOnce(child, children) ? from : undefined, child, values[index]);
+      yield isAside(child, path) ? { ...node, aside: true } : node;
     }
   } catch (error) {
     throw error instanceof Fault ? new TidegateError('USAGE', `${from}: ${error.message}`) : error;
@@ -103,13 +107,24 @@ async function childrenOf(wire: Wire, nodeId: NodeId): Promise<ReferenceDescript
   return children.filter(({ nodeId: id }) => !seen.has(id.toString()) && seen.add(id.toString()));
 }
 
-/** What a variable holds, and whether it can be written. */
+/** The standard's own: folders beside the plant's, and properties that say what a variable is about. */
+function isAside({ browseName, nodeId, referenceTypeId }: ReferenceDescription, path: string): boolean {
+  if (browseName.namespaceIndex !== 0) return false;
+  return (path === '' && nodeId.namespace === 0) || referenceTypeId.toString() === PROPERTY;
+}
+
+/** What a variable holds, whether it can be written, and what its numbers are called. */
 interface Described {
   readonly value: DataValue | undefined;
   readonly writable: boolean;
+  readonly states: States | undefined;
 }
 
-async function describe(wire: Wire, children: readonly ReferenceDescription[]): Promise<(Described | undefined)[]> {
+async function describe(
+  wire: Wire,
+  nodes: Nodes,
+  children: readonly ReferenceDescription[],
+): Promise<(Described | undefined)[]> {
   const variables = children.filter(({ nodeClass }) => nodeClass === NodeClass.Variable);
   const asked = variables.flatMap(({ nodeId }) =>
     [AttributeIds.Value, AttributeIds.UserAccessLevel].map((attributeId) => ({
@@ -123,13 +138,20 @@ async function describe(wire: Wire, children: readonly ReferenceDescription[]): 
     await openStructures(wire, values ?? []);
     return values ?? [];
   });
-  return children.map((child) => {
-    const at = variables.indexOf(child);
-    if (at < 0) return undefined;
+  const numbers = variables.filter((_, at) => (results[2 * at]?.value?.dataType as number | undefined) === INT32);
+  const states = await statesOf(
+    wire,
+    nodes,
+    numbers.map(({ nodeId }) => nodeId as NodeId),
+  );
+  const described = new Map<ReferenceDescription, Described>();
+  variables.forEach((variable, at) => {
     const level: unknown = results[2 * at + 1]?.value?.value;
     // CurrentWrite is bit 1 of the access level (OPC UA Part 3 §8.57).
-    return { value: results[2 * at], writable: typeof level === 'number' && (level & 2) !== 0 };
+    const writable = typeof level === 'number' && (level & 2) !== 0;
+    described.set(variable, { value: results[2 * at], writable, states: states.get(numbers.indexOf(variable)) });
   });
+  return children.map((child) => described.get(child));
 }
 
 /** False for siblings of one browse name, which servers have: a path would find only the first. */
@@ -156,9 +178,12 @@ function nodeOf(
   if (!described) return { path, id, name: title, kind: 'folder' };
   const variant = described.value?.value as unknown as Variant | undefined;
   const type = variant && variant.arrayType === 0 ? (TYPES[builtInName(variant.dataType)] ?? 'json') : 'json';
-  const point = { node: id, type, ...(described.writable && { access: 'read-write' }) };
-  const value = shownValue(type, variant);
-  return { path, id, name: title, kind: 'value', point, value, ...exampleOf(id, variant, value) };
+  const { writable, states } = described;
+  const point = { node: id, type, ...(states && { states }), ...(writable && { access: 'read-write' }) };
+  const raw = shownValue(type, variant);
+  const value = (states && typeof raw === 'number' && states[raw]) || raw;
+  const example = states && value === raw ? {} : exampleOf(id, variant, raw);
+  return { path, id, name: title, kind: 'value', point, value, ...example };
 }
 
 function shownValue(type: PointType, variant: Variant | undefined): Value {

@@ -58,6 +58,12 @@ export class Nodes {
     return place as Place;
   }
 
+  /** The child of a node with a name of the standard's. */
+  async below(from: NodeId, name: string): Promise<Place> {
+    const [place] = await this.#follow([{ from, names: [{ namespace: 0, name }] }]);
+    return place as Place;
+  }
+
   /** A node id as profiles write it: by the URI of its namespace. */
   written(id: NodeId): string {
     const value = Buffer.isBuffer(id.value) ? id.value.toString('base64') : String(id.value);

@@ -66,6 +66,8 @@ export class Monitor {
   readonly #wire: Wire;
   readonly #nodes: Nodes;
   readonly #publishing: number;
+  /** To subscribe is a step of connecting: a server may have much to do for it. */
+  readonly #patience: number;
   readonly #targets = new Map<number, Target>();
   #opening: Promise<number | undefined> | undefined;
   #nextHandle = 1;
@@ -74,7 +76,8 @@ export class Monitor {
   #waiting = 0;
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(wire: Wire, nodes: Nodes, { publishing }: OpcuaConnection) {
+  constructor(wire: Wire, nodes: Nodes, { publishing, connect_timeout: patience }: OpcuaConnection) {
+    this.#patience = patience;
     this.#wire = wire;
     this.#nodes = nodes;
     this.#publishing = publishing;
@@ -136,6 +139,7 @@ export class Monitor {
           publishingEnabled: true,
           priority: 0,
         }),
+        this.#patience,
       );
       const quiet = answer.revisedPublishingInterval * answer.revisedMaxKeepAliveCount;
       for (let count = 0; count < WAITING; count++) void this.#publish(quiet);
@@ -163,7 +167,7 @@ export class Monitor {
           itemOf(wish, feed.points[wish.index] as Point<OpcuaAddress>, handle),
         ),
       });
-      const { results: answers } = await this.#wire.call<{ results: ItemResult[] | null }>(request);
+      const { results: answers } = await this.#wire.call<{ results: ItemResult[] | null }>(request, this.#patience);
       return answers ?? [];
     });
     const refused: Wish[] = [];

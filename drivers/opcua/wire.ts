@@ -10,7 +10,7 @@ import {
   TimestampsToReturn,
 } from 'node-opcua-client';
 import type { DriverContext } from '../../src/driver.js';
-import { messageOf, TidegateError } from '../../src/errors.js';
+import { isKind, messageOf, TidegateError } from '../../src/errors.js';
 import { type Dialled, dial, warnOfEnd } from './dial.js';
 import type { OpcuaConnection } from './schema.js';
 import { type Status, wordsOf } from './status.js';
@@ -116,11 +116,11 @@ export class Wire {
     const trust = new Trust(context.data);
     const wire = new Wire(await dial(connection, context, trust), connection, context.log, trust);
     try {
-      await wire.#learn();
+      await wire.#learn(connection.connect_timeout);
       return wire;
     } catch (error) {
       await wire.close();
-      throw error instanceof TidegateError ? error : new TidegateError('LINK_DOWN', messageOf(error), { cause: error });
+      throw isKind(error, 'reconnect') ? error : new TidegateError('LINK_DOWN', messageOf(error), { cause: error });
     }
   }
 
@@ -197,11 +197,11 @@ export class Wire {
   }
 
   /** Reads the values of nodes. */
-  async readValues(nodes: readonly NodeId[]): Promise<(DataValue | undefined)[]> {
+  async readValues(nodes: readonly NodeId[], timeout = this.timeout): Promise<(DataValue | undefined)[]> {
     return this.inParts('read', nodes, async (part) => {
       const nodesToRead = part.map((nodeId) => ({ nodeId, attributeId: AttributeIds.Value }));
       const request = new ReadRequest({ timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
-      const { results } = await this.call<{ results: DataValue[] | null }>(request);
+      const { results } = await this.call<{ results: DataValue[] | null }>(request, timeout);
       return results ?? [];
     });
   }
@@ -277,12 +277,12 @@ export class Wire {
     }
   }
 
-  async #learn(): Promise<void> {
-    const [namespaces] = await this.readValues([NAMESPACES]);
+  async #learn(timeout: number): Promise<void> {
+    const [namespaces] = await this.readValues([NAMESPACES], timeout);
     const uris: unknown = namespaces?.value?.value;
     this.namespaces = Array.isArray(uris) ? uris.map(String) : [];
     for (const service of ['read', 'write', 'browse', 'translate', 'monitor'] as const) {
-      const [limit] = await this.readValues([LIMITS[service]]);
+      const [limit] = await this.readValues([LIMITS[service]], timeout);
       const most: unknown = limit?.value?.value;
       if (typeof most === 'number' && most > 0) this.limits[service] = Math.min(this.limits[service], most);
     }

@@ -1,5 +1,6 @@
 /** `tidegate browse`: a server's tree of names, and a profile made of what is chosen from it. */
 
+import { hintFor } from '../config/suggest.js';
 import type { BrowsedNode } from '../driver.js';
 import { TidegateError } from '../errors.js';
 import type { BrowseAnswer } from '../field/answers.js';
@@ -41,7 +42,7 @@ export async function browse(connection: string, path = '', options: BrowseOptio
   const wanted = matcher(options.match);
   await walk(site, connection, path, options.depth ?? (target ? 10 : 1), (node, depth) => {
     if (node.kind === 'value' ? !wanted(node) : options.match !== undefined) return;
-    if (node.kind === 'value') chosen.push(node);
+    if (node.kind === 'value' && (!node.aside || options.match)) chosen.push(node);
     if (!target) show(node, depth, options.json ?? false);
   });
   if (target) process.stdout.write(saveProfile(target, driver.name, chosen, path));
@@ -51,17 +52,38 @@ export async function browse(connection: string, path = '', options: BrowseOptio
 /** By way of the gateway that holds the wire, a place at a time; else on a wire of its own. */
 async function walk(site: Site, connection: string, from: string, levels: number, visit: Visit): Promise<void> {
   const request = (path: string) => ({ ask: 'browse', path });
-  const first = await onConnection<BrowseAnswer>(site, connection, request(from), async (run) => {
-    await descend(from, levels, visit, (path) => run((turn) => browseAt(turn, path)));
+  const first = await onConnection<BrowseAnswer>(site, connection, request(''), async (run) => {
+    const list: List = (path) => run((turn) => browseAt(turn, path));
+    await descend(await placeOf(from, await list(''), list), levels, visit, list);
     return { nodes: [], walked: true };
   });
   if (first.walked) return;
-  let begun: readonly BrowsedNode[] | undefined = first.nodes;
-  await descend(from, levels, visit, async (path) => {
-    const nodes = begun ?? (await onConnection<BrowseAnswer>(site, connection, request(path), gone)).nodes;
-    begun = undefined;
-    return nodes;
-  });
+  const list: List = async (path) =>
+    path === '' ? first.nodes : (await onConnection<BrowseAnswer>(site, connection, request(path), gone)).nodes;
+  await descend(await placeOf(from, first.nodes, list), levels, visit, list);
+}
+
+/** The path of a place that is written as the names on the way to it, as they are shown; any other is the driver's to understand. */
+async function placeOf(written: string, roots: readonly BrowsedNode[], list: List): Promise<string> {
+  const names = written.split('/').filter((name) => name !== '');
+  const called = (nodes: readonly BrowsedNode[], name: string) => nodes.find((node) => node.name === name);
+  const [first] = names;
+  let at = first !== undefined && !written.startsWith('/') ? called(roots, first) : undefined;
+  if (!at) return written;
+  for (const name of names.slice(1)) {
+    const nodes: readonly BrowsedNode[] = await list(at.path);
+    const next = called(nodes, name);
+    if (!next)
+      throw new TidegateError('USAGE', `there is no ${name} below ${at.name}`, {
+        hint:
+          hintFor(
+            name,
+            nodes.map((node) => node.name),
+          ) ?? '`tidegate browse` without it lists what there is.',
+      });
+    at = next;
+  }
+  return at.path;
 }
 
 function gone(): never {
@@ -79,7 +101,7 @@ async function descend(from: string, levels: number, visit: Visit, list: List): 
         throw new TidegateError('USAGE', `more than ${MOST} nodes`, { hint: 'Begin further down: write a path.' });
       visit(node, depth);
       const key = node.id ?? node.path;
-      if (depth + 1 >= levels || seen.has(key)) continue;
+      if (node.aside || depth + 1 >= levels || seen.has(key)) continue;
       seen.add(key);
       await below(node.path, depth + 1);
     }
@@ -100,7 +122,7 @@ function show(node: BrowsedNode, depth: number, json: boolean): void {
   }
   const { type, ...where } = point;
   const now = value === undefined || value === null ? '' : ` = ${valueText(value).slice(0, 60)}`;
-  const keys = Object.entries(where).map(([key, text]) => `${key}: ${String(text)}`);
+  const keys = Object.entries(where).map(([key, held]) => `${key}: ${typeof held === 'object' ? toJson(held) : held}`);
   process.stdout.write(
     `${indent}${printable(`${name}  ${String(type)}${now}`)}\n${indent}    ${printable(keys.join('  '))}\n`,
   );

@@ -41,7 +41,7 @@ export function saveProfile(
 ): string {
   const found = new Map<string, BrowsedNode>();
   for (const node of nodes) if (node.point) found.set(freeId(node.name, node.path, found), node);
-  const points = [...found].map(([id, { point }]) => [id, point]);
+  const points = [...found].map(([id, { point }]) => [id, { ...point, ...statesOf(point) }]);
   const count = points.length;
   if (count === 0)
     throw new TidegateError('USAGE', 'nothing was found that can be read', {
@@ -72,8 +72,19 @@ function exampleOf(found: ReadonlyMap<string, BrowsedNode>): { examples?: object
   const wire: Record<string, Record<string, unknown>> = {};
   for (const [, { example = {} }] of shown)
     for (const [key, held] of Object.entries(example)) wire[key] = { ...wire[key], ...held };
-  const gives = Object.fromEntries(shown.map(([id, { value }]) => [id, value]));
+  const gives = Object.fromEntries(
+    shown.map(([id, { point, value }]) => [id, point?.states && typeof value === 'string' ? snake(value) : value]),
+  );
   return { examples: [{ note: 'as browsed', ...wire, gives }] };
+}
+
+/** The states of a value, as profiles call them; none when two of them would be called the same. */
+function statesOf(point: BrowsedNode['point']): { states?: Record<string, string> | undefined } {
+  if (typeof point?.states !== 'object' || point.states === null) return {};
+  const states = Object.entries(point.states).map(([number, name]) => [number, snake(String(name))] as const);
+  return {
+    states: new Set(states.map(([, name]) => name)).size < states.length ? undefined : Object.fromEntries(states),
+  };
 }
 
 /** An id in snake_case; with more of the path before it where the name alone is taken. */

@@ -154,7 +154,7 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
 
   add(program, 'browse <connection> [path]', "show a server's tree of names, or write a profile from it", [
     'tidegate browse press',
-    'tidegate browse press /Objects/Server --depth 3',
+    'tidegate browse press Line3/Press --depth 3',
     'tidegate browse press --match "*temp*" --save acme/press',
   ])
     .option('-d, --depth <number>', 'levels below the path (default: 1; with --save 10)', parseCount)

@@ -42,7 +42,12 @@ async function overRelay(): Promise<DriverBench> {
   return {
     driver: opcua as Driver,
     data: folder.data,
-    connection: { endpoint: `opc.tcp://127.0.0.1:${relay.port}`, timeout: '200ms', keep_alive: '400ms' },
+    connection: {
+      endpoint: `opc.tcp://127.0.0.1:${relay.port}`,
+      timeout: '200ms',
+      connect_timeout: '5s',
+      keep_alive: '400ms',
+    },
     get device() {
       return spoilt ? withMissing : whole;
     },

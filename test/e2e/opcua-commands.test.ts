@@ -101,6 +101,24 @@ describe('in this order', () => {
     expect(list.stdout).toMatch(/valid .*: expires on/);
   });
 
+  test('a place is named as it is shown, one name behind the other; the standard’s own is not gone into', async () => {
+    const named = await tidegate('browse', 'press', 'Press', '--match', 'Setpo*');
+    expect(named.stdout).toMatch(/^Setpoint {2}int16 = -5$/m);
+    expect((await tidegate('browse', 'press', 'Press/Nobody')).stderr).toMatch(/there is no Nobody below Press/);
+    const whole = await tidegate('browse', 'press', '--depth', '9');
+    expect(whole.stdout).toMatch(/^ {2}Flow {2}/m);
+    expect(whole.stdout).not.toMatch(/ServerStatus/);
+  }, 60_000);
+
+  test('a profile of everything is one of the plant', async () => {
+    const everything = await tidegate('browse', 'press', '--save', 'acme/everything');
+    expect(everything.stdout).toMatch(/^2\d points written/);
+    expect(readFileSync(join(cwd, 'device-profiles/acme/everything.yaml'), 'utf8')).not.toMatch(
+      /eu_range|server_status/,
+    );
+    rmSync(join(cwd, 'device-profiles/acme/everything.yaml'));
+  }, 60_000);
+
   test('browsing, and a profile made of it that reads', async () => {
     const tree = await tidegate('browse', 'press');
     expect(tree.stdout).toMatch(/^Server\/$/m);

@@ -54,45 +54,49 @@ function faults(next: () => number): (() => void)[] {
   ];
 }
 
-test(`${ROUNDS} faults: a truth, a reason, or a lost link; never a wrong value (SEED=${SEED})`, async () => {
-  const next = random(SEED);
-  const all = faults(next);
-  const connection = opcua.connection.parse({
-    endpoint: `opc.tcp://127.0.0.1:${relay.port}`,
-    timeout: '150ms',
-    connect_timeout: '5s',
-    keep_alive: '200ms',
-    publishing: '20ms',
-  }) as OpcuaConnection;
-  const seen = { answered: 0, silent: 0, lost: 0, told: 0 };
-  for (let round = 0; round < ROUNDS; round += 1) {
-    relay.silence(false);
-    // What broken connections leave behind, a server forgets after half a minute; this one at once.
-    await peer.tell({ what: 'expire' });
-    const session = (await opcua.open(connection, driverContext(folder.data))) as Session;
-    const told = new Told();
-    try {
-      await session.subscribe?.(device, points, told);
-      all[Math.floor(next() * all.length)]?.();
-      const outcome = await session.read(device, points, { signal }).catch((error: unknown) => error);
-      if (outcome instanceof Error) {
-        expect(isKind(outcome, 'reconnect'), String(outcome)).toBe(true);
-        seen.lost += 1;
-      } else {
-        const { values, flaws, answered } = outcome as Samples;
-        if (answered) seen.answered += 1;
-        else seen.silent += 1;
-        values.forEach((value, index) => {
-          expect([round, value]).toEqual([round, flaws?.has(index) ? null : TRUTH[index]]);
-        });
+test(
+  `${ROUNDS} faults: a truth, a reason, or a lost link; never a wrong value (SEED=${SEED})`,
+  async () => {
+    const next = random(SEED);
+    const all = faults(next);
+    const connection = opcua.connection.parse({
+      endpoint: `opc.tcp://127.0.0.1:${relay.port}`,
+      timeout: '150ms',
+      connect_timeout: '5s',
+      keep_alive: '200ms',
+      publishing: '20ms',
+    }) as OpcuaConnection;
+    const seen = { answered: 0, silent: 0, lost: 0, told: 0 };
+    for (let round = 0; round < ROUNDS; round += 1) {
+      relay.silence(false);
+      // What broken connections leave behind, a server forgets after half a minute; this one at once.
+      await peer.tell({ what: 'expire' });
+      const session = (await opcua.open(connection, driverContext(folder.data))) as Session;
+      const told = new Told();
+      try {
+        await session.subscribe?.(device, points, told);
+        all[Math.floor(next() * all.length)]?.();
+        const outcome = await session.read(device, points, { signal }).catch((error: unknown) => error);
+        if (outcome instanceof Error) {
+          expect(isKind(outcome, 'reconnect'), String(outcome)).toBe(true);
+          seen.lost += 1;
+        } else {
+          const { values, flaws, answered } = outcome as Samples;
+          if (answered) seen.answered += 1;
+          else seen.silent += 1;
+          values.forEach((value, index) => {
+            expect([round, value]).toEqual([round, flaws?.has(index) ? null : TRUTH[index]]);
+          });
+        }
+        for (const [index, value] of told.latest) expect([round, index, value]).toEqual([round, index, TRUTH[index]]);
+        if (told.error !== undefined) expect(isKind(told.error, 'reconnect')).toBe(true);
+        seen.told += told.pushes.length;
+      } finally {
+        await session.close();
       }
-      for (const [index, value] of told.latest) expect([round, index, value]).toEqual([round, index, TRUTH[index]]);
-      if (told.error !== undefined) expect(isKind(told.error, 'reconnect')).toBe(true);
-      seen.told += told.pushes.length;
-    } finally {
-      await session.close();
     }
-  }
-  expect(seen.answered + seen.silent + seen.lost).toBe(ROUNDS);
-  expect(seen.lost).toBeGreaterThan(0);
-}, 60_000 + ROUNDS * 3_000);
+    expect(seen.answered + seen.silent + seen.lost).toBe(ROUNDS);
+    expect(seen.lost).toBeGreaterThan(0);
+  },
+  60_000 + ROUNDS * 3_000,
+);

@@ -2,14 +2,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { opcua } from '../../drivers/opcua/index.js';
 import type { OpcuaConnection } from '../../drivers/opcua/schema.js';
-import type { Session } from '../../src/driver.js';
+import type { BrowsedNode, Session } from '../../src/driver.js';
 import { isKind } from '../../src/errors.js';
 import { Structure } from '../../src/model.js';
 import { driverContext } from '../support/driver-context.js';
 import { makePem, trustingFolder } from '../support/opcua-identity.js';
 import { Told } from '../support/opcua-listener.js';
-import { type Peer, startPeer } from '../support/opcua-peer.js';
-import { deviceOf, pointOf } from '../support/opcua-points.js';
+import { type Peer, PRESS, startPeer } from '../support/opcua-peer.js';
+import { deviceOf, nodeOf, pointOf } from '../support/opcua-points.js';
 
 const signal = new AbortController().signal;
 const AXIS = { Position: 1.25, Name: 'X', Trace: [1, -2, 3], Phase: 2, Travel: { Low: -10, High: 10 } };
@@ -92,4 +92,16 @@ describe('written', () => {
     expect(isKind(error, 'reject')).toBe(true);
     expect(String(error)).toMatch(why);
   });
+});
+
+test('browsed: an enumeration brings the names of its numbers', async () => {
+  const nodes: BrowsedNode[] = [];
+  const path = `/Objects/nsu=${PRESS};Press`;
+  for await (const node of (await connect()).browse?.(path, signal) ?? []) nodes.push(node);
+  expect(nodes.find(({ name }) => name === 'Phase')).toMatchObject({
+    value: 'Running',
+    point: { type: 'int32', states: { 0: 'Stopped', 1: 'Running', 2: 'Fault' } },
+    example: { nodes: { [nodeOf('Phase')]: { Int32: 1 } } },
+  });
+  expect(nodes.find(({ name }) => name === 'Mode')?.point).not.toHaveProperty('states');
 });
