@@ -222,6 +222,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   async function openControl(): Promise<void> {
     try {
       const control = await serveControl(folder, snapshot, {
+        save: async ({ upstream }) => ({ inMemory: await upstreams.save(String(upstream)) }),
         requeue: async ({ upstream }) => ({ events: await upstreams.requeue(String(upstream)) }),
         purge: ({ upstream, lanes }) => upstreams.purge(String(upstream), lanesOf(lanes)),
         ...answerField(() => ({ devices: site.devices, runOn: pollers.runOn }), log),

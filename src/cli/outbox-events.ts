@@ -1,4 +1,7 @@
-/** `tidegate outbox peek` and `export`: the events that are kept, read from the files, whether or not a gateway runs. They stay there. */
+/**
+ * `tidegate outbox peek` and `export`: the events that are kept, read from the files. A gateway that runs is asked to write down what it has in
+ * memory first. They stay there.
+ */
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -7,6 +10,7 @@ import { idOf } from '../delivery/json-payload.js';
 import { type KeptEvent, readEvents } from '../delivery/reader.js';
 import { messageOf, TidegateError } from '../errors.js';
 import { KEPT_LANES, type KeptLane } from '../model.js';
+import { askControl } from '../ops/control.js';
 import { loadSite } from '../site.js';
 import { CSV_HEAD, csvOf, ndjsonOf, type Origin } from './event-formats.js';
 import { EXIT } from './exit.js';
@@ -29,6 +33,7 @@ const CHUNK = 64_000;
 /** Shows the oldest events of each lane. Gives the exit code. */
 export async function peek(options: Choice & { count?: number } = {}): Promise<number> {
   const outboxes = openOutboxes(options);
+  await save(outboxes);
   const rows: string[][] = [];
   for (const outbox of outboxes.chosen)
     for (const lane of lanesOf(options)) {
@@ -39,7 +44,7 @@ export async function peek(options: Choice & { count?: number } = {}): Promise<n
       }
     }
   const head = ['upstream', 'lane', 'id', 'time', 'event'];
-  const lines = rows.length > 0 ? formatTable(head, rows) : ['Nothing is kept on disk.'];
+  const lines = rows.length > 0 ? formatTable(head, rows) : ['Nothing is kept.'];
   await toStdout([`${lines.join('\n')}\n`]);
   return EXIT.ok;
 }
@@ -49,6 +54,7 @@ export async function exportEvents(
   options: Choice & { format?: 'ndjson' | 'csv'; output?: string } = {},
 ): Promise<number> {
   const outboxes = openOutboxes(options);
+  await save(outboxes);
   const { output } = options;
   let events = 0;
   const lines = async function* (): AsyncGenerator<string> {
@@ -79,6 +85,17 @@ function lanesOf({ lane }: Choice): readonly KeptLane[] {
 function eventsOf(outbox: OutboxFile, lanes: readonly KeptLane[], { gateway }: Outboxes): AsyncIterable<KeptEvent> {
   const topic = outbox.config?.gap_topic.replaceAll('{gateway}', gateway).replaceAll('{upstream}', outbox.id) ?? '';
   return outbox.path === undefined ? Readable.from([]) : readEvents(outbox.path, lanes, topic);
+}
+
+/** Has the gateway that runs, if one does, write down what it has in memory; says what cannot be seen all the same. */
+async function save({ chosen, folder }: Outboxes): Promise<void> {
+  for (const { id } of chosen) {
+    const { inMemory = 0 } = (await askControl<{ inMemory: number }>(folder, { ask: 'save', upstream: id })) ?? {};
+    if (inMemory > 0)
+      process.stderr.write(
+        `${id}: ${countText(inMemory)} more in the memory of the gateway: its disk does not take them.\n`,
+      );
+  }
 }
 
 function lineOf({ entry, rejection }: KeptEvent, upstream: string, gateway: string): string[] {

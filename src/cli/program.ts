@@ -228,7 +228,7 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./outbox.js')).outboxStatus));
 
-  add(outbox, 'peek', 'show the oldest events of each lane that are on disk', [
+  add(outbox, 'peek', 'show the oldest events of each lane that are kept', [
     'tidegate outbox peek',
     'tidegate outbox peek --upstream cloud --lane rejected --count 3',
   ])
@@ -237,7 +237,7 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option('-n, --count <number>', 'how many of each lane', parseCount, 10)
     .option(...CONFIG)
     .action(act(async () => (await import('./outbox-events.js')).peek));
-  add(outbox, 'export', 'write all events that are on disk to stdout or a file; they stay in the outbox', [
+  add(outbox, 'export', 'write all events that are kept to stdout or a file; they stay in the outbox', [
     'tidegate outbox export > events.ndjson',
     'tidegate outbox export --format csv --lane live --output events.csv',
   ])

@@ -26,6 +26,8 @@ export class Outbox {
   room: number;
   /** True while nothing on disk may give way for what waits in memory. */
   full = false;
+  /** True once a stop has begun: nothing waits for the disk any more before it is sent. */
+  stopping = false;
   readonly #streams: Readonly<Record<StreamName, Stream>>;
   readonly #accounts: Accounts;
   readonly #rejections: Rejections;
@@ -38,8 +40,6 @@ export class Outbox {
   readonly #flush = inTurn(() => this.#commit().finally(() => this.#options.ready()));
   #failing = false;
   #retryAt = 0;
-  /** True once a stop has begun: nothing waits for the disk any more before it is sent. */
-  #stopping = false;
   /** False while the clock is known, and the file is not yet told what that says of earlier times. */
   #timeTold = true;
   #options: OutboxOptions;
@@ -120,7 +120,7 @@ export class Outbox {
   /** The next event to send, lane by lane, or undefined when there is none now. It stays here until it is settled. */
   next(): Entry | undefined {
     const { alarm, live } = this.#streams;
-    const savedOnly = this.#options.config.durability === 'strict' && !this.#stopping;
+    const savedOnly = this.#options.config.durability === 'strict' && !this.stopping;
     if (!alarm.drained && !alarm.diskFails) return alarm.nextStored();
     const first = alarm.nextFresh(savedOnly);
     if (first) return first;
@@ -234,14 +234,13 @@ export class Outbox {
   }
 
   /**
-   * Before a stop: writes all that is in memory to disk.
-   * @returns false when something is left that can only be sent, on disk or not
+   * Writes all that is in memory to disk.
+   * @returns how many events the disk does not take, gaps included
    */
-  async save(): Promise<boolean> {
-    this.#stopping = true;
+  async save(): Promise<number> {
     this.#tellRefused();
     await inTime(this.#flush());
-    return STREAMS.every((name) => this.#streams[name].inMemory().length === 0);
+    return STREAMS.reduce((sum, name) => sum + this.#streams[name].inMemory().length, 0);
   }
 
   /** Writes all that is in memory to disk and closes the file. What is lost is told in the log. */

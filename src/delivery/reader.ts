@@ -24,7 +24,7 @@ export interface KeptEvent {
 
 /**
  * Reads the events of some lanes of an outbox file, each lane oldest first. Those of a row on its way out are told until all of them are
- * settled; what waits in the memory of a running gateway is not told.
+ * settled; what waits in the memory of a running gateway is not told, unless that was asked to `save` it.
  * @param gapTopic topic of gaps, which the file does not know
  * @throws TidegateError OUTBOX_OPEN when it is not an outbox
  */

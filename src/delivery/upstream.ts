@@ -71,6 +71,8 @@ export interface Upstream {
   status(): UpstreamStatus;
   /** Works by another configuration from now on. What waits stays where it is, and only a link that differs is closed and opened again. */
   use(config: UpstreamConfig): Promise<void>;
+  /** Writes all that is in memory to disk; see `Outbox.save`. */
+  save(): Promise<number>;
   /** Takes what was refused for good back; see `Outbox.requeue`. */
   requeue(): Promise<number>;
   /** Removes all events of some lanes; see `Outbox.purge`. */
@@ -137,6 +139,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       forwarder = linkTo(next);
       forwarder.start();
     },
+    save: () => outbox.save(),
     requeue: () => outbox.requeue(),
     async purge(lanes) {
       const events: Partial<Record<KeptLane, number>> = {};
@@ -147,7 +150,8 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
     async close() {
       for (const each of [rate, drain, growth]) each.stop();
       await forwarder.settled(LAST_CHANCE);
-      if (!(await outbox.save())) await forwarder.settled(LAST_CHANCE, { sending: true });
+      outbox.stopping = true;
+      if ((await outbox.save()) > 0) await forwarder.settled(LAST_CHANCE, { sending: true });
       await forwarder.close();
       await outbox.close();
     },

@@ -36,6 +36,8 @@ export interface Upstreams {
   status(): UpstreamStatus[];
   /** Outbox files that are kept though their upstream is not configured any more. */
   orphans(): readonly OutboxFileStatus[];
+  /** Writes what an upstream has in memory to disk. Gives how many events the disk does not take; none for an upstream that is not open. */
+  save(id: string): Promise<number>;
   /**
    * Takes what an upstream refused for good back into its outbox. Gives how many events.
    * @throws TidegateError USAGE when no upstream is called so, OUTBOX_STORE when the disk refuses
@@ -152,6 +154,7 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
     },
     status: () => Object.keys(configs).flatMap((id) => opened.get(id)?.status() ?? []),
     orphans: () => orphans ?? [],
+    save: async (id) => (await opened.get(id)?.save()) ?? 0,
     requeue: (id) => alone(id, () => openedOr(id).requeue()),
     async purge(id, lanes) {
       const orphan = Object.hasOwn(configs, id) ? undefined : orphans?.find((each) => each.id === id);

@@ -67,7 +67,7 @@ describe('peek', () => {
   });
 
   test('says so where nothing is kept', async () => {
-    expect(await outbox('peek')).toMatchObject({ code: 0, stdout: 'Nothing is kept on disk.\n' });
+    expect(await outbox('peek')).toMatchObject({ code: 0, stdout: 'Nothing is kept.\n' });
   });
 
   test.each([

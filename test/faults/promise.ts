@@ -45,7 +45,7 @@ export function expectPromiseKept(aftermath: Aftermath): Verdict {
     runs,
     events: mustArrive.length,
     lost: silently,
-    told,
+    told: told + logged,
     duplicated: duplicates,
     reordered: outOfOrder.length,
   });

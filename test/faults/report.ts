@@ -9,15 +9,15 @@ export interface Row {
   readonly runs: number;
   /** How many events had to arrive. */
   readonly events: number;
-  /** Neither arrived nor told in a gap. */
+  /** Neither arrived nor told. */
   readonly lost: number;
-  /** Given up, and told in a gap. */
+  /** Given up, and told: in a gap, or in the log of a stop with a dead disk. */
   readonly told: number;
   readonly duplicated: number;
   readonly reordered: number;
 }
 
-const COLUMNS = ['fault', 'runs', 'events', 'lost', 'told as a gap', 'duplicated', 'reordered'];
+const COLUMNS = ['fault', 'runs', 'events', 'lost', 'told', 'duplicated', 'reordered'];
 const MARKS = { begin: '<!-- faults: begin -->', end: '<!-- faults: end -->' };
 
 /** Where a run of the fault tests keeps its rows and mounts; undefined outside of one. */
