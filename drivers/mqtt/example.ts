@@ -2,7 +2,7 @@
 import type { Flaw, Point, Samples, Value } from '../../src/model.js';
 import { Payload, Unfit, writeJson } from './payload.js';
 import type { MqttAddress, MqttExample } from './schema.js';
-import { compileDecode } from './value.js';
+import { decoderOf } from './value.js';
 
 /** One raw value for each point that the example covers; the others are bad. */
 export function decodeExample(points: readonly Point<MqttAddress>[], example: MqttExample): Samples {
@@ -14,7 +14,7 @@ export function decodeExample(points: readonly Point<MqttAddress>[], example: Mq
   const flaws = new Map<number, Flaw>();
   const values = points.map((point, index): Value => {
     const payload = payloads.get(point.address.topic);
-    const value = payload ? compileDecode(point)(payload) : new Unfit(`the example has no ${point.address.topic}`);
+    const value = payload ? decoderOf(point)(payload) : new Unfit(`the example has no ${point.address.topic}`);
     if (value !== undefined && !(value instanceof Unfit)) return value;
     flaws.set(index, { quality: 'bad', reason: value?.reason ?? `the example has no ${point.address.pointer}` });
     return null;

@@ -7,7 +7,7 @@ import { shown, Unfit } from './payload.js';
 import { lookUp, stepsOf } from './pointer.js';
 import type { MqttAddress, MqttDevice } from './schema.js';
 import { fill } from './topic.js';
-import { compileDecode } from './value.js';
+import { decoderOf } from './value.js';
 import type { Wire } from './wire.js';
 
 type DeviceOnBroker = Device<MqttDevice, MqttAddress>;
@@ -45,7 +45,7 @@ export class Reader {
     const watched = availability.map((one) => fill(one.topic, own));
     const topics = points.map(({ address }) => fill(address.topic, own));
     const written = points.map((point) => this.#expected.get(keyOf(device, point)));
-    const decoders = points.map(compileDecode);
+    const decoders = points.map(decoderOf);
     let look = (): void => {};
     const listening = await this.#hub.listen([...watched, ...topics], () => look());
     const isKnown = (topic: string, at: number): boolean => {
@@ -142,7 +142,7 @@ function samplesOf(
     if (!message) continue;
     answered = true;
     if (raw) texts.set(at, rawText(message, point));
-    const value = message.unfit ?? compileDecode(point)(message.payload);
+    const value = message.unfit ?? decoderOf(point)(message.payload);
     if (value instanceof Unfit) flaws.set(at, { quality: 'bad', reason: value.reason });
     else if (value !== undefined) {
       values[at] = value;

@@ -6,7 +6,7 @@ import { lookUp, stepsOf } from './pointer.js';
 import type { MqttAddress } from './schema.js';
 import { timeOf } from './time.js';
 import { fill } from './topic.js';
-import { compileDecode, type Decode } from './value.js';
+import { type Decode, decoderOf } from './value.js';
 
 /** The points of one topic that share a time stamp. */
 export interface Route {
@@ -29,7 +29,7 @@ export function routesOf(points: readonly Point<MqttAddress>[], device: string):
   }
   const routes = new Map<string, Route[]>();
   for (const { topic, timestamp, indexes } of groups.values()) {
-    const decoders = indexes.map((index) => compileDecode(points[index] as Point<MqttAddress>));
+    const decoders = indexes.map((index) => decoderOf(points[index] as Point<MqttAddress>));
     const route = makeRoute(indexes, decoders, timestamp);
     routes.set(topic, [...(routes.get(topic) ?? []), route]);
   }

@@ -31,8 +31,20 @@ const RANGES: Readonly<Partial<Record<PointType, readonly [least: bigint, most: 
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-/** Makes ready what decodes a point. */
-export function compileDecode(point: Point<MqttAddress>): Decode {
+/** Devices of one profile share its points, and what decodes them. */
+const compiled = new WeakMap<Point, Decode>();
+
+/** What decodes a point; the same for the same point. */
+export function decoderOf(point: Point<MqttAddress>): Decode {
+  let decode = compiled.get(point);
+  if (!decode) {
+    decode = compile(point);
+    compiled.set(point, decode);
+  }
+  return decode;
+}
+
+function compile(point: Point<MqttAddress>): Decode {
   const { type } = point;
   const { pointer, binary, optional } = point.address;
   if (binary)

@@ -7,6 +7,7 @@ import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import type { DriverContext } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import { errorText, reasonText } from '../../src/mqtt-reasons.js';
+import { watchLengths } from './packet-length.js';
 import { type Coded, lossOf, ours, refusalOf } from './refusal.js';
 import { LARGEST, LOCAL, type MqttConnection } from './schema.js';
 
@@ -91,6 +92,9 @@ export class Wire {
         resolve(new Wire(client, connection, clientId));
       };
       client.on('error', refused).on('close', closed).on('connect', letIn);
+      watchLengths(client.stream, LARGEST, (bytes) => {
+        client.emit('error', new Error(`a packet of ${bytes} bytes; at most ${LARGEST} are taken`));
+      });
     });
   }
 

@@ -4,7 +4,7 @@ import { ANNOUNCED, announcementsIn } from '../../drivers/mqtt/announcement.js';
 import { mqtt } from '../../drivers/mqtt/index.js';
 import { Payload, Unfit } from '../../drivers/mqtt/payload.js';
 import { routesOf } from '../../drivers/mqtt/route.js';
-import { compileDecode } from '../../drivers/mqtt/value.js';
+import { decoderOf } from '../../drivers/mqtt/value.js';
 import type { Session } from '../../src/driver.js';
 import { POINT_TYPES, type PointType, Structure } from '../../src/model.js';
 import { DueSet } from '../../src/polling/due-set.js';
@@ -84,7 +84,7 @@ test('20,000 payloads, each as every type at some place', () => {
   const decoders = POINT_TYPES.flatMap((type) =>
     POINTERS.map((pointer) => {
       const point = pointOf(type, 'p', { ...(pointer !== undefined && { pointer }) });
-      return { type, decode: compileDecode(point) };
+      return { type, decode: decoderOf(point) };
     }),
   );
   let good = 0;
@@ -108,7 +108,7 @@ test('20,000 payloads of bytes', () => {
     const type = pick(chance, types);
     const order = pick(chance, ['ABCD', 'CDAB', 'BADC', 'DCBA'] as const);
     const binary = { at: Math.floor(chance() * 4), order, ...(type === 'string' && { length: 3 }) };
-    const value = compileDecode(pointOf(type, 'p', { binary }))(new Payload(bytes(chance)));
+    const value = decoderOf(pointOf(type, 'p', { binary }))(new Payload(bytes(chance)));
     expect(value instanceof Unfit || fits(type, value)).toBe(true);
   }
 });

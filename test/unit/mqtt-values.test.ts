@@ -5,14 +5,14 @@ import { Payload, Unfit } from '../../drivers/mqtt/payload.js';
 import { lookUp, parsePointer, put } from '../../drivers/mqtt/pointer.js';
 import { timeOf } from '../../drivers/mqtt/time.js';
 import { deviceFilter, faultOfFilter, faultOfTopic } from '../../drivers/mqtt/topic.js';
-import { compileDecode } from '../../drivers/mqtt/value.js';
+import { decoderOf } from '../../drivers/mqtt/value.js';
 import { Structure } from '../../src/model.js';
 import { pointOf } from '../support/mqtt-points.js';
 
 type Written = Parameters<typeof pointOf>[2];
 
 function decode(type: Parameters<typeof pointOf>[0], written: Written, payload: string | Buffer): unknown {
-  const value = compileDecode(pointOf(type, 'p', written))(new Payload(Buffer.from(payload)));
+  const value = decoderOf(pointOf(type, 'p', written))(new Payload(Buffer.from(payload)));
   return value instanceof Unfit ? value.reason : typeof value === 'bigint' ? `${value}n` : value;
 }
 

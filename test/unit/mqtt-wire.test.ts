@@ -190,6 +190,29 @@ describe('a broker that fails', () => {
     expect(isKind(error, 'reconnect')).toBe(true);
   });
 
+  test('a packet that claims to be huge is not waited for, whatever comes before and behind it', async () => {
+    const publish = Buffer.concat([Buffer.from([0x30, 12, 0, 9]), Buffer.from('hall/plug7')]);
+    let send: (bytes: Buffer) => void = () => {};
+    const port = await listen((socket, bytes) => {
+      letIn(socket, bytes);
+      send = (more) => socket.write(more);
+    });
+    const session = await open({ broker: `mqtt://127.0.0.1:${port}`, version: '3.1.1' });
+    const device = deviceOf([pointOf('float64', 'a')]);
+    const told = new Told();
+    await session.subscribe?.(device, device.points, told);
+    const long = Buffer.concat([Buffer.from([0x30, 0xe9, 0x07, 0, 1, 0x78]), Buffer.alloc(998)]);
+    send(Buffer.concat([publish, long, publish, Buffer.from([0x30, 0x80])]));
+    await told.until(() => told.pushes.length === 2);
+    expect(told.error).toBeUndefined();
+    send(Buffer.from([0x80, 0x80, 0x7f, 0, 9]));
+    await told.until(() => told.error !== undefined);
+    expect(told.error).toMatchObject({
+      code: 'LINK_DOWN',
+      message: expect.stringMatching(/^a packet of 266338304 bytes/),
+    });
+  });
+
   test('a link that swallows everything is noticed by the keep-alive', async () => {
     const port = await listen(letIn);
     const session = await open({ broker: `mqtt://127.0.0.1:${port}`, version: '3.1.1', keepalive: '1s' });
