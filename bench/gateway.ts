@@ -4,12 +4,19 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodeOf } from './peers/opcua-nodes.js';
 
-/** What a gateway is asked to do: so many devices of 100 registers, one request each, so often. */
+/** What a gateway is asked to do: so many devices, one request each, so often. */
 export interface Load {
   readonly devices: number;
   /** Milliseconds between two polls of a device. */
   readonly every: number;
+  /** Registers of a device; REGISTERS when left out. */
+  readonly registers?: number;
+  /** Connections that they are spread over; CONNECTIONS when left out. */
+  readonly connections?: number;
+  /** Port of an OPC UA server, of which one value is wanted too. */
+  readonly opcuaPort?: number;
 }
 
 /** Where a gateway finds its peers and keeps its data. */
@@ -21,11 +28,14 @@ export interface Surroundings {
 
 /** Registers of one device: all in one request. */
 export const REGISTERS = 100;
+/** A register that is written only, and its point. */
+export const SETPOINT = { point: 'setpoint', address: 200 } as const;
 /** Connections that the devices are spread over; each takes one request at a time. */
 export const CONNECTIONS = 10;
 
 /** Readings per second that a load asks for. */
-export const readingsPerSecond = ({ devices, every }: Load): number => (devices * REGISTERS * 1000) / every;
+export const readingsPerSecond = ({ devices, every, registers = REGISTERS }: Load): number =>
+  (devices * registers * 1000) / every;
 
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
 /** Node's flags, as the first line of the command asks for them. */
@@ -71,8 +81,9 @@ export class Gateway {
 }
 
 /** Writes gateway.yaml and the profile of its devices; gives the path of the former. */
-function configure({ devices, every }: Load, { folder, fieldPort, cloudPort }: Surroundings): string {
-  const connections = Math.min(CONNECTIONS, devices);
+function configure(load: Load, { folder, fieldPort, cloudPort }: Surroundings): string {
+  const { devices, every, registers = REGISTERS, opcuaPort } = load;
+  const connections = Math.min(load.connections ?? CONNECTIONS, devices);
   const wires = Array.from(
     { length: connections },
     (_, i) => `  wire-${i}: { driver: modbus, tcp: "127.0.0.1:${fieldPort}" }`,
@@ -82,12 +93,17 @@ function configure({ devices, every }: Load, { folder, fieldPort, cloudPort }: S
     (_, i) =>
       `  device-${i}: { profile: bench/meter, connection: wire-${i % connections}, unit: ${1 + Math.floor(i / connections)} }`,
   );
-  const points = Array.from({ length: REGISTERS }, (_, i) => `  value_${i}: { address: ${i} }`);
+  const points = Array.from({ length: registers }, (_, i) => `  value_${i}: { address: ${i} }`);
+  points.push(`  ${SETPOINT.point}: { address: ${SETPOINT.address}, access: write }`);
+  if (opcuaPort !== undefined) {
+    wires.push(`  press: { driver: opcua, endpoint: "opc.tcp://127.0.0.1:${opcuaPort}", security: None }`);
+    units.push('  press-1: { profile: bench/press, connection: press }');
+  }
   mkdirSync(join(folder, 'device-profiles/bench'), { recursive: true });
   writeFileSync(
     join(folder, 'device-profiles/bench/meter.yaml'),
     `profile: bench/meter
-title: A device of ${REGISTERS} registers
+title: A device of ${registers} registers
 source: made for the benchmark
 driver: modbus
 defaults: { table: holding, type: uint16, every: ${every}ms }
@@ -96,6 +112,18 @@ ${points.join('\n')}
 examples:
   - words: { 0: [4711] }
     gives: { value_0: 4711 }
+`,
+  );
+  writeFileSync(
+    join(folder, 'device-profiles/bench/press.yaml'),
+    `profile: bench/press
+title: A server with one value
+source: made for the benchmark
+driver: opcua
+points:
+  value: { node: "${nodeOf(0)}", type: float64 }
+examples:
+  - { nodes: { "${nodeOf(0)}": { Double: 1.5 } }, gives: { value: 1.5 } }
 `,
   );
   const file = join(folder, 'gateway.yaml');

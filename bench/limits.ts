@@ -22,9 +22,8 @@ export interface LimitFigures {
 }
 
 /** A bare socket; `every` 0 is as fast as it goes. */
-export function bareSocket(scene: Scene, { devices, every }: Load): Promise<LimitFigures> {
-  const load: WireLoad = { port: scene.fieldPort, connections: CONNECTIONS, devices, registers: REGISTERS };
-  return measure(scene, './limits/modbus-socket.js', load, every, 1);
+export function bareSocket(scene: Scene, load: Load): Promise<LimitFigures> {
+  return measure(scene, './limits/modbus-socket.js', wiresOf(scene, load), load.every, 1);
 }
 
 /** A bare publisher of messages of `size` bytes that stand for so many readings each, as fast as it goes. */
@@ -34,10 +33,14 @@ export function barePublisher(scene: Scene, size: number, readings: number): Pro
 }
 
 /** Both in one process: for each reply one message of `size` bytes. */
-export function bareRelay(scene: Scene, { devices, every }: Load, size: number): Promise<LimitFigures> {
-  const wires: WireLoad = { port: scene.fieldPort, connections: CONNECTIONS, devices, registers: REGISTERS };
-  const load: RelayLoad = { ...wires, cloudPort: scene.cloudPort, size, window: WINDOW };
-  return measure(scene, './limits/relay.js', load, every, 1);
+export function bareRelay(scene: Scene, load: Load, size: number): Promise<LimitFigures> {
+  const relay: RelayLoad = { ...wiresOf(scene, load), cloudPort: scene.cloudPort, size, window: WINDOW };
+  return measure(scene, './limits/relay.js', relay, load.every, 1);
+}
+
+function wiresOf({ fieldPort: port }: Scene, load: Load): WireLoad {
+  const { devices, connections = CONNECTIONS, registers = REGISTERS } = load;
+  return { port, connections, devices, registers };
 }
 
 /** SQLite alone; also the bytes written to disk for so many segments. */

@@ -13,13 +13,27 @@ import { measureFootprint } from './footprint.js';
 import type { Load } from './gateway.js';
 import { findHighestRate } from './highest-rate.js';
 import { bareDatabase, barePublisher, bareRelay, bareSocket } from './limits.js';
+import { measureOpcua } from './opcua.js';
 import { MANY, measureOutages } from './outages.js';
 import { jsonOf, markdownOf, type Row, tableOf, verdictOf } from './report.js';
-import { backlogRows, footprintRows, outageRows, pathRows, rateRows, stallRows, startRows } from './rows.js';
+import {
+  backlogRows,
+  footprintRows,
+  opcuaRows,
+  outageRows,
+  pathRows,
+  rateRows,
+  stallRows,
+  startRows,
+  wiresRows,
+  writeRows,
+} from './rows.js';
 import { type Pace, Scene } from './scene.js';
 import { measureStall } from './stall.js';
 import { measureStart } from './start.js';
 import { measurePath } from './whole-path.js';
+import { measureWires } from './wires.js';
+import { measureWrites } from './write-latency.js';
 
 const FULL: Pace = {
   warmup: 3_000,
@@ -27,6 +41,7 @@ const FULL: Pace = {
   window: 3_000,
   windows: 3,
   starts: 7,
+  writes: 400,
   backlog: 10_000_000,
   outageSeconds: 1_200,
   fullSize: 40_000_000,
@@ -37,6 +52,7 @@ const SMOKE: Pace = {
   window: 800,
   windows: 2,
   starts: 1,
+  writes: 40,
   backlog: 200_000,
   outageSeconds: 120,
   fullSize: 4_000_000,
@@ -105,6 +121,14 @@ async function measureAll(): Promise<Row[]> {
   step('a disk that stalls');
   const stall = await measureStall(scene, small);
 
+  step('OPC UA');
+  const opcua = await measureOpcua(scene);
+  step('500 devices with a connection each');
+  const wires = await measureWires(scene);
+  step('writes, with nothing else and on busy wires');
+  const quiet = await measureWrites(scene, { devices: 1, every: 1_000 });
+  const busy = await measureWrites(scene, large);
+
   const rows = await pathAt(small, { cpu: 0.08, rss: 100e6 });
   if (!options.smoke) {
     rows.push(...(await pathAt(large, { cpu: 0.6, rss: 150e6 })));
@@ -121,6 +145,9 @@ async function measureAll(): Promise<Row[]> {
     ...outageRows(outages, database),
     ...stallRows(stall),
     ...startRows(start),
+    ...wiresRows(wires),
+    ...writeRows(busy, quiet),
+    ...opcuaRows(opcua),
     ...footprintRows(measureFootprint()),
   ];
 }

@@ -3,12 +3,15 @@ import type { BacklogFigures } from './backlog.js';
 import type { FootprintFigures } from './footprint.js';
 import { bestOf, type RateStep } from './highest-rate.js';
 import type { LimitFigures } from './limits.js';
+import type { OpcuaFigures } from './opcua.js';
 import { MANY, type OutageResults } from './outages.js';
 import type { Row } from './report.js';
 import type { StallFigures } from './stall.js';
 import type { StartFigures } from './start.js';
 import { percentile } from './usage.js';
 import type { PathFigures } from './whole-path.js';
+import type { WiresFigures } from './wires.js';
+import { DEVICE, type WriteFigures } from './write-latency.js';
 
 /** The whole path at one load beside a bare relay of it; `most` are a share of one core, and bytes. */
 export function pathRows(path: PathFigures, relay: LimitFigures, most: { cpu: number; rss: number }): Row[] {
@@ -182,3 +185,86 @@ export function startRows(start: StartFigures): Row[] {
     { name: 'start to first message at the broker', value: start.firstPublish, unit: 'ms', limit },
   ];
 }
+
+/** Many devices, each with a connection of its own. */
+export function wiresRows({ devices, points, wires, relay }: WiresFigures): Row[] {
+  const name = `${devices} Modbus TCP devices of ${points} points, each second`;
+  return [
+    {
+      name: `${name}: CPU, of one core`,
+      value: wires.cpu,
+      unit: 'share',
+      most: 0.15,
+      limit: { of: 'bare relay', value: relay.cpu },
+    },
+    { name: `${name}: memory`, value: wires.rss, unit: 'MB', limit: { of: 'bare relay', value: relay.rss } },
+    {
+      name: `${name}: delivered`,
+      value: wires.perSecond,
+      unit: 'perSecond',
+      limit: { of: 'asked for', value: devices * points },
+    },
+  ];
+}
+
+/** Writes while everything else goes on. */
+export function writeRows(busy: WriteFigures, quiet: WriteFigures): Row[] {
+  const name = `write to a ${DEVICE} ms device while ${busy.offered.toLocaleString('en')} readings/s are polled`;
+  const row = (of: 'median' | 'p99' | 'most', what: string): Row => ({
+    name: `${name}: ${what}`,
+    value: busy.delivered < busy.offered * ENOUGH ? Number.NaN : busy[of],
+    unit: 'ms',
+    ...(of === 'p99' && { most: 20 }),
+    limit: { of: 'with nothing polled', value: quiet[of] },
+  });
+  return [
+    row('median', 'the middle one'),
+    row('p99', '99 of 100'),
+    row('most', 'the longest'),
+    {
+      name: `${name}: delivered meanwhile`,
+      value: busy.delivered,
+      unit: 'perSecond',
+      limit: { of: 'asked for', value: busy.offered },
+    },
+  ];
+}
+
+/** A server or a machine that does not keep up is not the load that a figure is meant for. */
+const ENOUGH = 0.9;
+
+/** OPC UA where it is used, and where it is not. */
+export function opcuaRows({ offered, client, library, rssWithout, rssWith }: OpcuaFigures): Row[] {
+  const name = `OPC UA, ${offered.toLocaleString('en')} values/s told`;
+  return [
+    {
+      name: `${name}: CPU of the client, of one core`,
+      value: client.perSecond < offered * ENOUGH ? Number.NaN : client.cpu,
+      unit: 'share',
+      most: 0.06,
+      limit: { of: 'its library alone', value: library.cpu },
+    },
+    {
+      name: `${name}: memory of the client`,
+      value: client.rss,
+      unit: 'MB',
+      limit: { of: 'its library alone', value: library.rss },
+    },
+    {
+      name: `${name}: received`,
+      value: client.perSecond,
+      unit: 'perSecond',
+      limit: { of: 'asked for', value: offered },
+    },
+    {
+      name: 'gateway of one Modbus device: memory',
+      value: rssWithout,
+      unit: 'MB',
+      most: rssWith - LIBRARY,
+      limit: { of: 'with an OPC UA device', value: rssWith },
+    },
+  ];
+}
+
+/** Bytes that the OPC UA library takes at least, and that must not be there where nobody uses it. */
+const LIBRARY = 15e6;

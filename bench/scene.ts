@@ -16,6 +16,8 @@ export interface Pace {
   readonly window: number;
   readonly windows: number;
   readonly starts: number;
+  /** Writes whose time is taken. */
+  readonly writes: number;
   /** Readings of the large backlog. */
   readonly backlog: number;
   /** Seconds of an outage, lived through as fast as it goes; and bytes of the file that is full when one begins. */

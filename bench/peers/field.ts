@@ -18,6 +18,8 @@ const MBAP = 7;
 
 let [requests, values, first] = [0, 0, 0];
 let random = 0x2545f491;
+/** Milliseconds that a device thinks before it answers. */
+let delay = 0;
 /** When each unit of each connection was asked, while somebody watches. */
 let asked: Map<string, number[]> | undefined;
 
@@ -42,7 +44,9 @@ function serve(socket: Socket, data: Buffer, units: Map<number, Uint16Array>): B
       units.set(unit, memory);
     }
     note(`${socket.remotePort} ${unit}`);
-    socket.write(reply(data.subarray(at, at + 12), memory));
+    const bytes = reply(data.subarray(at, at + 12), memory);
+    if (delay === 0) socket.write(bytes);
+    else setTimeout(() => socket.write(bytes), delay);
     at += 6 + data.readUInt16BE(at + 4);
   }
   return at < data.length ? data.subarray(at) : undefined;
@@ -67,12 +71,16 @@ function lateness(every: number): { p99: number; most: number } {
   return { p99: percentile(all, 0.99), most: percentile(all, 1 - 1e-9) };
 }
 
-/** Modbus Application Protocol V1.1b3 §6.1 to §6.4; any other function is refused (exception 01). */
+/** Modbus Application Protocol V1.1b3 §6.1 to §6.4, and §6.6; any other function is refused (exception 01). */
 function reply(request: Buffer, memory: Uint16Array): Buffer {
   const code = request[7] as number;
   const address = request.readUInt16BE(8);
   const count = request.readUInt16BE(10);
   requests++;
+  if (code === 6) {
+    memory[address % REGISTERS] = count;
+    return framed(request, request.subarray(MBAP));
+  }
   if (code < 1 || code > 4) return framed(request, Buffer.from([code | 0x80, 1]));
   values += count;
   const bits = code <= 2;
@@ -110,6 +118,9 @@ answer({
       server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
     }),
   counts: (): FieldCounts => ({ requests, values, first }),
+  delay: (milliseconds: number) => {
+    delay = milliseconds;
+  },
   watch: () => {
     asked = new Map();
   },

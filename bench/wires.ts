@@ -1,0 +1,34 @@
+/** Many small devices, each with a TCP connection of its own: what connections cost beside readings. */
+import type { Load } from './gateway.js';
+import { bareRelay, type LimitFigures } from './limits.js';
+import type { Scene } from './scene.js';
+import { coreShare, median } from './usage.js';
+
+const DEVICES = 500;
+const POINTS = 30;
+const LOAD: Load = { devices: DEVICES, connections: DEVICES, registers: POINTS, every: 1_000 };
+
+/** The whole path of such a load, beside a bare relay of it. */
+export interface WiresFigures {
+  readonly devices: number;
+  readonly points: number;
+  readonly wires: LimitFigures;
+  readonly relay: LimitFigures;
+}
+
+export async function measureWires(scene: Scene): Promise<WiresFigures> {
+  const gateway = await scene.start(LOAD);
+  const warm = Math.max(DEVICES, scene.pace.warmupMessages);
+  const { cloud } = await scene.until(gateway, 'warm-up', (look) => look.cloud.messages >= warm);
+  const windows = await scene.watch(gateway);
+  await gateway.stop();
+  const wires = {
+    perSecond: median(
+      windows.map(([from, to]) => ((to.cloud.readings - from.cloud.readings) * 1_000) / (to.at - from.at)),
+    ),
+    cpu: median(windows.map(([from, to]) => coreShare(from.gateway, to.gateway))),
+    rss: Math.max(...windows.map(([, to]) => to.gateway?.rss ?? Number.NaN)),
+  };
+  const relay = await bareRelay(scene, LOAD, Math.round(cloud.bytes / cloud.messages));
+  return { devices: DEVICES, points: POINTS, wires, relay };
+}
