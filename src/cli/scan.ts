@@ -1,4 +1,5 @@
 /** `tidegate scan`: who is on a wire. */
+import type { FoundDevice } from '../driver.js';
 import { TidegateError } from '../errors.js';
 import type { ScanAnswer } from '../field/answers.js';
 import { scanPlace } from '../field/look.js';
@@ -21,12 +22,18 @@ export async function scan(connection: string, options: ScanCommand = {}): Promi
   const site = await loadSite(options.config ?? 'gateway.yaml');
   const [first, last] = placesOf(site, connection, options);
   const found: { settings: object; identity: Readonly<Record<string, string>>; device?: string }[] = [];
-  for (let place = first; place <= last; place += 1) {
-    if (process.stderr.isTTY) process.stderr.write(`\r${place} of ${last} …`);
-    const { device } = await onConnection<ScanAnswer>(site, connection, { ask: 'scan', place }, async (run) => ({
-      device: await run((turn) => scanPlace(turn, place)),
-    }));
+  const take = (device: FoundDevice | undefined): void => {
     if (device) found.push({ ...device, ...known(site, connection, device.settings) });
+    if (process.stderr.isTTY) process.stderr.write(`\r${place} of ${last} …`);
+  };
+  let place = first;
+  for (; place <= last; place += 1) {
+    const { device } = await onConnection<ScanAnswer>(site, connection, { ask: 'scan', place }, async (run) => {
+      // Opened once for all that are left: some devices start anew whenever their line is opened.
+      for (; place <= last; place += 1) take(await run((turn) => scanPlace(turn, place)));
+      return {};
+    });
+    take(device);
   }
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
   if (options.json) process.stdout.write(`${toJson({ connection, from: first, to: last, found })}\n`);

@@ -77,7 +77,8 @@ unit: 3   Acme                    – not in gateway.yaml
       0,
       { connection: 'hall', from: 2, to: 3, found: [{ settings: { unit: 3 }, identity: { vendor: 'Acme' } }] },
     ]);
-    expect(connections.size === 1).toBe(running);
+    // A wire of its own is opened once for all places.
+    expect(connections.size).toBe(running ? 1 : 2);
   });
 
   test('scan says that nobody answers', async () => {
