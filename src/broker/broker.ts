@@ -1,17 +1,15 @@
 /** The broker itself: aedes (MQTT 3.1.1) with users, rights and limits around it. Loaded only when `gateway.yaml` has one. */
 import type { Duplex } from 'node:stream';
-import { isDeepStrictEqual } from 'node:util';
-import type { AuthenticateError, Client, PublishPacket, Subscription } from 'aedes';
+import type { Client } from 'aedes';
 import type { Logger } from 'pino';
 import type { BrokerConfig } from '../config/broker.js';
 import { messageOf } from '../errors.js';
+import { openAccess } from './access.js';
 import { loadAedes } from './aedes-library.js';
 import { type Doors, openDoors } from './doors.js';
 import { duplexPair } from './duplex-pair.js';
 import { LiveStore } from './live-store.js';
 import { openRefusals, type RefusalKind } from './refusals.js';
-import { mayRead, mayWrite } from './rights.js';
-import { openSignIn, userOf } from './sign-in.js';
 import { Wire } from './wire.js';
 
 /** How the broker stands. */
@@ -42,19 +40,10 @@ export interface Broker {
   close(): Promise<void>;
 }
 
-/** Where messages go that their sender may not publish: no filter reaches it. */
-const NOWHERE = '$refused';
 /** QoS 2 messages that one client may leave unreleased. */
 const UNRELEASED = 100;
-/** Subscriptions that one client may have, and characters of the longest. */
-const SUBSCRIPTIONS = 1_000;
-const LONGEST_FILTER = 1_000;
 /** Longest wait, in milliseconds, for a connection within the process that is not read. */
 const DRAIN = 60_000;
-/** CONNACK return codes (MQTT 3.1.1 §3.2.2.3). */
-const IDENTIFIER_REJECTED = 2;
-const UNAVAILABLE = 3;
-const NOT_AUTHORIZED = 5;
 /** What a network does by itself. */
 const ORDINARY = /^(connection closed|read ECONNRESET|write EPIPE|premature close)$/i;
 
@@ -66,12 +55,11 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   let config = first;
   const refusals = openRefusals(log);
   const store = new LiveStore();
-  const signIn = openSignIn(() => config);
-  const clients = new Set<Wire>();
   /** Ids of clients within the process. */
   const inside = new Set<string>();
   const tell = (kind: RefusalKind, wire: Wire, message: string): void =>
     refusals.tell(kind, { address: wire.address, client: wire.clientId, user: wire.user?.name }, message);
+  const access = openAccess({ config: () => config, store, tell, isInside: (id) => inside.has(id) });
 
   const { Aedes } = await loadAedes();
   const aedes = new Aedes({
@@ -94,17 +82,18 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     },
     authenticate(client, name, password, done) {
       const wire = wireOf(client);
-      if (wire) void enter(client, wire, name, password).then((failure) => done(failure, failure === null));
-      else done(null, true);
+      if (!wire) done(null, true);
+      // A promise that fails is nobody's but the client's: see Wire.own.
+      else void access.enter(client, wire, name, password).then((failure) => done(failure, failure === null));
     },
     authorizePublish(client, packet, done) {
       const wire = client && wireOf(client);
-      if (wire) restrict(wire, packet);
+      if (wire) access.restrict(wire, packet);
       done(null);
     },
     authorizeSubscribe(client, subscription, done) {
       const wire = wireOf(client);
-      done(null, !wire || reads(wire, subscription) ? subscription : null);
+      done(null, !wire || access.reads(wire, subscription.topic) ? subscription : null);
     },
   });
   aedes.on('clientReady', (client) => wireOf(client)?.admit());
@@ -130,74 +119,16 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     doors = await openDoors(config, {
       enter(socket) {
         const wire = new Wire(socket, config.limits, tell);
-        wire.on('close', () => clients.delete(wire));
-        aedes.handle(wire);
+        wire.own(() => aedes.handle(wire));
       },
       refuse: (address, message) => refusals.tell('connect', { address }, message),
-      signedIn: () => clients.size,
+      signedIn: () => access.clients.size,
     });
   } catch (error) {
     await closeAedes();
     throw error;
   }
   log.info({ listening: doors.places() }, 'the local broker listens');
-
-  /** Lets a client in, or gives what to refuse it with. */
-  async function enter(
-    client: Client,
-    wire: Wire,
-    name: string | undefined,
-    password: Buffer | undefined,
-  ): Promise<AuthenticateError | null> {
-    const verdict = await signIn.check(wire, name, password);
-    const { clients: most } = config.limits;
-    if ('refused' in verdict) return refuse('sign-in', NOT_AUTHORIZED, verdict.refused);
-    if (clients.size >= most) return refuse('connect', UNAVAILABLE, `there are ${most} clients already`);
-    // Who has the same id takes over (MQTT 3.1.1 §3.1.4-2): a user from itself, but not from others.
-    wire.clientId = client.id;
-    if (
-      inside.has(client.id) ||
-      [...clients].some((other) => other.clientId === client.id && other.user?.name !== verdict.user.name)
-    )
-      return refuse('sign-in', IDENTIFIER_REJECTED, 'gave the client id of another user');
-    if (wire.destroyed) return Object.assign(new Error('connection closed'), { returnCode: UNAVAILABLE });
-    wire.user = verdict.user;
-    clients.add(wire);
-    return null;
-
-    function refuse(kind: RefusalKind, returnCode: number, message: string): AuthenticateError {
-      tell(kind, wire, message);
-      return Object.assign(new Error(message), { returnCode });
-    }
-  }
-
-  /** A message without right to its topic goes nowhere, and is acknowledged all the same (MQTT 3.1.1 §3.3.5). */
-  function restrict(wire: Wire, packet: PublishPacket): void {
-    if (!wire.user || !mayWrite(wire.user.account, packet.topic)) {
-      tell('write', wire, `may not publish to ${packet.topic}`);
-      packet.topic = NOWHERE;
-      packet.payload = '';
-      packet.retain = false;
-    } else if (packet.retain && !store.hasRoom(packet, config.limits.retained)) {
-      tell('retained', wire, `no room to retain more topics: ${packet.topic} is passed on, not retained`);
-      packet.retain = false;
-    }
-  }
-
-  function reads(wire: Wire, { topic }: Subscription): boolean {
-    const { subscriptions } = wire;
-    const reason =
-      !wire.user || !mayRead(wire.user.account, topic)
-        ? `may not subscribe to ${topic}`
-        : topic.length > LONGEST_FILTER
-          ? `may not subscribe to a filter of more than ${LONGEST_FILTER} characters`
-          : subscriptions.size >= SUBSCRIPTIONS && !subscriptions.has(topic)
-            ? `has ${SUBSCRIPTIONS} subscriptions already`
-            : undefined;
-    if (reason === undefined) subscriptions.add(topic);
-    else tell('read', wire, reason);
-    return reason === undefined;
-  }
 
   function closeAedes(): Promise<void> {
     return new Promise((resolve) => aedes.close(() => resolve()));
@@ -214,21 +145,13 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     },
     async use(next) {
       await doors.use(next);
-      const before = config;
       config = next;
       Object.assign(aedes, { connectTimeout: next.limits.connect_within });
-      for (const wire of clients) {
-        const { name, account } = wire.user ?? {};
-        const now = name === undefined ? next.anonymous : userOf(next, name);
-        const was = name === undefined ? before.anonymous : account;
-        if (now && isDeepStrictEqual(now, was))
-          wire.user = name === undefined ? { account: now } : { name, account: now };
-        else wire.destroy();
-      }
+      access.review();
     },
     status: () => ({
       listening: doors.places(),
-      clients: clients.size,
+      clients: access.clients.size,
       retained: store.retained,
       refused: refusals.counts,
     }),

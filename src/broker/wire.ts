@@ -6,6 +6,8 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type BrokerUser, isLoopback, type Rights } from '../config/broker.js';
+import { messageOf } from '../errors.js';
+import { owned } from '../ops/owner.js';
 import { formatSize } from '../units.js';
 import type { RefusalKind } from './refusals.js';
 
@@ -69,11 +71,16 @@ export class Wire extends Duplex {
     this.#limits = limits;
     this.#allowance = limits.publishes;
     this.#tell = tell;
-    socket.on('data', (chunk) => this.#take(chunk));
-    socket.on('end', () => this.#end());
-    socket.on('drain', () => this.#flushed());
+    socket.on('data', (chunk) => this.own(() => this.#take(chunk)));
+    socket.on('end', () => this.own(() => this.#end()));
+    socket.on('drain', () => this.own(() => this.#flushed()));
     socket.on('error', () => {});
-    socket.on('close', () => this.destroy());
+    socket.on('close', () => this.own(() => this.destroy()));
+  }
+
+  /** Does work that this client asked for: an error in it that nobody catches ends its connection, and no more. */
+  own<T>(work: () => T): T {
+    return owned((error) => this.cut('protocol', `the broker failed on it: ${messageOf(error)}`), work);
   }
 
   /** Lets the client in: what it sent after CONNECT is read from now on. */

@@ -40,6 +40,18 @@ describe('users', () => {
     expect(await subscribe(await visit(broker, 'third'), 'a', 'b')).toEqual([128, 1]);
   });
 
+  test('the last will of a user that is gone goes with it', async () => {
+    const broker = await startLocal(USERS);
+    const other = await visit(broker, 'other');
+    await subscribe(other, '#');
+    await visit(broker, 'app', { will: { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const } as never });
+    await broker.use(await brokerConfig({ other: USERS.other }));
+    await vi.waitFor(() => expect(broker.status()).toMatchObject({ clients: 1, refused: { write: 1 } }));
+    await other.client.publishAsync('end', '', { qos: 1 });
+    await other.until((got) => got.some(({ topic }) => topic === 'end'));
+    expect(other.got.map(({ topic }) => topic)).toEqual(['end']);
+  });
+
   test('a password that is changed is asked for at once, also of one who was known', async () => {
     const broker = await startLocal(USERS);
     const app = await visit(broker, 'app');

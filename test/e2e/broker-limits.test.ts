@@ -1,7 +1,9 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { generate } from 'mqtt-packet';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Broker } from '../../src/broker/broker.js';
 import { knock, portOf, startLocal, subscribe, visit } from '../support/local-broker.js';
 
@@ -118,8 +120,10 @@ describe('before a client has signed in', () => {
 
 test('no more clients than are allowed, until one leaves', async () => {
   const broker = await limited({ clients: 2 });
-  const first = await visit(broker, 'app');
   await visit(broker, 'app');
+  await visit(broker, 'app', { clientId: 'me' });
+  // Who comes again, before its former connection is known to be dead, is no more.
+  const first = await visit(broker, 'app', { clientId: 'me' });
   await expect(visit(broker, 'app')).rejects.toThrow('Server unavailable');
   expect(broker.status()).toMatchObject({ clients: 2, refused: { connect: 1 } });
   await first.client.endAsync();
@@ -214,6 +218,21 @@ test('a thousand subscriptions are enough, and none is a novel', async () => {
   expect(await subscribe(app, 'a/1', 'b', 'x'.repeat(1_001))).toEqual([1, 128, 128]);
   await app.client.unsubscribeAsync('a/7');
   expect(await subscribe(app, 'b')).toEqual([1]);
+});
+
+test('a mistake in the broker itself ends the connection that met it, and no more', async () => {
+  const child = fork(fileURLToPath(new URL('../support/broker-child.js', import.meta.url)), { silent: true });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const [port] = (await once(child, 'message')) as [number];
+  const broker = { status: () => ({ listening: [`127.0.0.1:${port}`], clients: 0, retained: 0, refused: {} }) };
+  const [app, other] = [await visit(broker, 'app'), await visit(broker, 'other')];
+  await subscribe(other, 'a');
+  const ended = new Promise<void>((resolve) => app.client.once('close', () => resolve()));
+  app.client.publish('a', 'met', { retain: true });
+  await ended;
+  await visit(broker, 'app');
+  await other.client.publishAsync('a', 'well', { qos: 1 });
+  await other.until((got) => got.length === 1);
 });
 
 test('messages of QoS 2 that are not released are bounded', async () => {
