@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { ZodType } from 'zod';
-import type { Device, Point, Push, Samples, Value } from './model.js';
+import type { Device, Identity, Point, Push, Samples, Value } from './model.js';
 
 /** One field protocol. Its three schemas check `gateway.yaml` and profiles; editors' JSON Schemas and the reference come from them. */
 export interface Driver<Connection = unknown, Settings = unknown, Address = unknown, Example = unknown> {
@@ -211,8 +211,7 @@ export interface Decoding {
 export interface FoundDevice {
   /** Keys of a device in gateway.yaml that reach it (`unit: 17`), beside `profile` and `connection`. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** What it says of itself: vendor, model, firmware, serial number, …; empty when it tells nothing. */
-  readonly identity: Readonly<Record<string, string>>;
+  readonly identity: Identity;
   /** What it would be called in gateway.yaml, and the profile that fits it, where the driver can tell. */
   readonly name?: string;
   readonly profile?: string;

@@ -166,7 +166,7 @@ export const KEPT_LANES = ['alarm', 'live', 'rejected'] as const;
 export type KeptLane = (typeof KEPT_LANES)[number];
 
 /** What delivery accepts: something that happened, and where it is to go. */
-export type Event = TelemetryEvent | GapEvent;
+export type Event = TelemetryEvent | DeviceEvent | GapEvent;
 
 interface EventHead {
   /** Device id; empty for the gateway itself. */
@@ -191,6 +191,35 @@ export interface TelemetryEvent extends EventHead {
   readonly counters?: readonly number[];
   /** Width of the buckets, in milliseconds, of which this is a smallest, largest or last value. Absent: nothing was thinned out. */
   readonly thinned?: number;
+}
+
+/**
+ * How a device stands. `pending`: found, and nobody has approved it yet · `degraded`: it answers, but some of its points cannot be read ·
+ * `offline`: it does not answer, or its wire is gone · `disabled`: known and not polled · `retired`: gone, its history kept.
+ */
+export const DEVICE_STATES = ['pending', 'online', 'degraded', 'offline', 'disabled', 'retired'] as const;
+export type DeviceState = (typeof DEVICE_STATES)[number];
+
+/** What a device says of itself: vendor, model, firmware, serial number, …; empty when it tells nothing. */
+export type Identity = Readonly<Record<string, string>>;
+
+/** A device came, went, or is otherwise than before. */
+export interface DeviceEvent extends EventHead {
+  readonly kind: 'device';
+  readonly lane: 'alarm';
+  /** `birth`: it can be heard (again) · `death`: it cannot any more · `change`: all else. */
+  readonly what: 'birth' | 'death' | 'change';
+  readonly state: DeviceState;
+  /** The state before; absent when the device was not known. */
+  readonly previous?: DeviceState;
+  /** Why, in a few words. */
+  readonly reason?: string;
+  /** Absent while nobody has chosen one. */
+  readonly profile?: string;
+  readonly connection: string;
+  readonly identity: Identity;
+  /** How many changes this one stands for, when they came too fast to be told one by one. */
+  readonly changes?: number;
 }
 
 /** Why events were removed before they could be delivered. */

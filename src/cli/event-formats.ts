@@ -34,12 +34,16 @@ export function ndjsonOf({ entry, rejection }: KeptEvent, { gateway, upstream }:
   return `${encodeJson(entry, gateway).slice(0, -1)},${more.slice(1)}\n`;
 }
 
-/** One line for each reading (RFC 4180). A gap is one line: `quality` is `gap`, `reason` its cause, `value` how many events are gone. */
+/**
+ * One line for each reading (RFC 4180). A gap is one line: `quality` is `gap`, `reason` its cause, `value` how many events are gone; and
+ * so is news of a device: `quality` is `device`, `value` its state.
+ */
 export function csvOf({ entry, rejection }: KeptEvent, { gateway, upstream, units }: Origin): string {
   const { event } = entry;
   const head = [new Date(event.at).toISOString(), event.clock ?? '', event.device];
   const tail = [upstream, event.lane, idOf(entry, gateway), rejection?.reason ?? ''];
   if (event.kind === 'gap') return row([...head, '', String(event.count ?? ''), '', 'gap', event.cause, ...tail]);
+  if (event.kind === 'device') return row([...head, '', event.state, '', 'device', event.reason ?? '', ...tail]);
   return event.names
     .map((name, i) => {
       const { quality = 'good', reason = '' } = event.flaws?.get(i) ?? {};

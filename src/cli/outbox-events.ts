@@ -107,6 +107,8 @@ function lineOf({ entry, rejection }: KeptEvent, upstream: string, gateway: stri
 
 function textOf(event: KeptEvent['entry']['event']): string {
   if (event.kind === 'gap') return `gap: ${event.count === undefined ? '' : `${event.count} events, `}${event.cause}`;
+  if (event.kind === 'device')
+    return `${event.device}: ${event.what}, ${event.state}${event.reason === undefined ? '' : ` (${event.reason})`}`;
   const shown = event.names.slice(0, SHOWN).map((name, i) => `${name} ${valueText(event.values[i] ?? null)}`);
   const more = event.names.length - shown.length;
   return `${event.device}: ${shown.join(', ')}${more > 0 ? `, ${more} more` : ''}`;

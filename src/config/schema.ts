@@ -118,6 +118,11 @@ export const upstreamSchema = z
     status_topic: topicTemplate(['gateway', 'upstream'])
       .default('tidegate/{gateway}/status')
       .describe('Where birth and last will are retained: {gateway}, {upstream}.'),
+    device_topic: topicTemplate(['gateway', 'device', 'profile', 'upstream'])
+      .default('tidegate/{gateway}/{device}/status')
+      .describe(
+        'Where each device is told, retained, when it comes, goes or changes: {gateway}, {device}, {profile}, {upstream}, {tag.NAME}.',
+      ),
     gap_topic: topicTemplate(['gateway', 'upstream'])
       .default('tidegate/{gateway}/gap')
       .describe('Where removed events are reported: {gateway}, {upstream}.'),

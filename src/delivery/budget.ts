@@ -19,7 +19,7 @@ import {
   STREAMS,
   type StreamName,
 } from './rows.js';
-import { isGap, type StoredSegment } from './segment.js';
+import { isWhole, type StoredSegment } from './segment.js';
 import { joined, MOST_LEVELS, thin } from './thinning.js';
 
 /** Bytes of the disk that are left free unless told otherwise. */
@@ -229,7 +229,7 @@ export class Budget {
     const { id } = rows.at(-1) as RowHead;
     for (const row of rows) this.#rows.delete('live', row.id);
     if (segment.events.length === 0) return;
-    const events = segment.events.filter((event) => !isGap(event)).length;
+    const events = segment.events.filter((event) => !isWhole(event)).length;
     const devices = new Set(segment.shapes.map(([device]) => device));
     const device = devices.size === 1 ? (segment.shapes[0]?.[0] ?? null) : null;
     const head = { ...whole, events, readings, device };

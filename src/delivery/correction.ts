@@ -2,10 +2,10 @@
  * Times taken before the clock was set, made right. Within a boot all starts count by one monotonic clock; so the start that learns the
  * time knows how wrong each of them was, itself and those before it.
  */
-import type { Event, GapEvent } from '../model.js';
+import type { Event } from '../model.js';
 import type { TimeBase } from '../ops/clock.js';
 import type { SegmentHead } from './rows.js';
-import { isGap, type StoredSegment } from './segment.js';
+import { isWhole, type StoredSegment, type StoredWhole } from './segment.js';
 
 /** A start of the outbox: what its times were counted from while its clock was not set (null: not known). */
 export interface Start {
@@ -69,7 +69,7 @@ export class Corrections {
 export function correctStored({ events }: StoredSegment, correction: number | undefined): void {
   if (correction === undefined) return;
   for (const [i, stored] of events.entries())
-    if (isGap(stored)) stored[2] = corrected(stored[2], correction) as GapEvent;
+    if (isWhole(stored)) stored[2] = corrected(stored[2], correction) as StoredWhole[2];
     else if (stored[4]?.clock) {
       const [shape, seq, at, values, { clock: _, ...more }] = stored;
       events[i] = [shape, seq, at + correction, values, more];
@@ -81,6 +81,6 @@ export function corrected(event: Event, correction: number | undefined): Event {
   if (!event.clock || correction === undefined) return event;
   const { clock: _, ...rest } = event;
   const at = event.at + correction;
-  if (rest.kind === 'telemetry') return { ...rest, at };
+  if (rest.kind !== 'gap') return { ...rest, at };
   return { ...rest, at, from: rest.from + correction, to: rest.to + correction };
 }

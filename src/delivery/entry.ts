@@ -36,7 +36,7 @@ export interface Entry {
   segment: Segment | undefined;
 }
 
-/** Values in an event: the unit of rates. A gap counts as one. */
+/** Values in an event: the unit of rates. What is not telemetry counts as one. */
 export function readingsOf(event: Event): number {
   return event.kind === 'telemetry' ? event.names.length : 1;
 }
@@ -45,6 +45,8 @@ export function readingsOf(event: Event): number {
 export function weightOf(event: Event): number {
   let bytes = 200 + 16 * readingsOf(event);
   if (event.kind === 'telemetry') for (const value of event.values) bytes += lengthOf(value);
+  if (event.kind === 'device')
+    for (const text of [event.reason, ...Object.entries(event.identity).flat()]) bytes += text?.length ?? 0;
   return bytes;
 }
 

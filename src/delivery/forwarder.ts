@@ -127,7 +127,10 @@ export class Forwarder {
     this.#inFlight.add(entry);
     this.#outbox.sent(entry);
     this.#probation.sent(entry);
-    this.#sink.publish(entry.event.topic, payload, (outcome) => {
+    const { topic, kind } = entry.event;
+    // How a device stands is for those, too, who ask later.
+    const message = { topic, payload, retain: kind === 'device' };
+    this.#sink.publish(message, (outcome) => {
       if (connection !== this.#connection) return;
       const now = performance.now();
       if (entry === this.#inFlight.values().next().value) this.#oldestSince = now;

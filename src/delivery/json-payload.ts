@@ -1,13 +1,17 @@
 /**
- * The default payload format: one JSON message per event.
+ * The default payload format: one JSON message per event. Readings:
  *
  * `{"id":"plant-7:3:1842","ts":1764312000000,"device":"meter-1","values":{"active_power":1234.5},"bad":{"frequency":"timeout"},"late":true}`
  *
  * `bad` names points without a value and why; `uncertain` points whose value is there but doubtful; `late` marks the backlog;
  * `clock` a time that nobody vouches for.
+ * News of a device (model.ts has what the keys mean):
+ *
+ * `{"id":"plant-7:3:1843","ts":1764312000000,"device":"meter-1","event":"birth","state":"online","previous":"offline",…}`
+ *
  * Integers beyond 2^53 are strings, since most JSON readers would round them.
  */
-import type { Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
+import type { DeviceEvent, Event, Flaw, GapEvent, TelemetryEvent, Value } from '../model.js';
 import { formatDuration } from '../units.js';
 import type { Entry } from './entry.js';
 
@@ -22,7 +26,19 @@ export function encodeJson(entry: Told, gateway: string): string {
   const { event } = entry;
   const clock = event.clock ? ',"clock":"unset"' : '';
   const late = entry.late ? ',"late":true}' : '}';
-  return (event.kind === 'gap' ? gap(entry, event, gateway) : telemetry(entry, event, gateway)) + clock + late;
+  return bodyOf(entry, event, gateway) + clock + late;
+}
+
+/** All but the last members. */
+function bodyOf(entry: Told, event: Event, gateway: string): string {
+  switch (event.kind) {
+    case 'telemetry':
+      return telemetry(entry, event, gateway);
+    case 'device':
+      return device(entry, event, gateway);
+    case 'gap':
+      return gap(entry, event, gateway);
+  }
 }
 
 /** The id of an event: gateway, epoch, sequence. Unique for ever within its upstream; a gap takes the number of the last event it stands for. */
@@ -50,6 +66,13 @@ function gap(entry: Told, event: GapEvent, gateway: string): string {
   const { cause, count, from, to } = event;
   const device = event.device && `,"device":"${event.device}"`;
   return `{"id":"${idOf(entry, gateway)}","ts":${event.at}${device},"gap":${JSON.stringify({ cause, count, from, to })}`;
+}
+
+function device(entry: Told, event: DeviceEvent, gateway: string): string {
+  const { what, state, previous, reason, profile, connection, identity, changes } = event;
+  const news = { state, previous, reason, profile, connection, identity, changes };
+  const rest = JSON.stringify(news).slice(1, -1);
+  return `{"id":"${idOf(entry, gateway)}","ts":${event.at},"device":"${event.device}","event":"${what}",${rest}`;
 }
 
 function keysFor(names: readonly string[]): readonly string[] {

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { ErrorCode } from '../errors.js';
 import { errorText, lossText, reasonText } from '../mqtt-reasons.js';
-import type { Outcome, Sink, SinkEvents } from './sink.js';
+import type { Message, Outcome, Sink, SinkEvents } from './sink.js';
 
 type ProtocolVersion = 4 | 5;
 
@@ -68,7 +68,7 @@ export class MqttSink implements Sink {
     void this.#connect();
   }
 
-  publish(topic: string, payload: string, settled: (outcome: Outcome) => void): void {
+  publish({ topic, payload, retain }: Message, settled: (outcome: Outcome) => void): void {
     const client = this.#client;
     if (!client) return;
     // 3 bytes per UTF-16 unit at most: only a message that could be too large is measured.
@@ -80,7 +80,7 @@ export class MqttSink implements Sink {
         return;
       }
     }
-    client.publish(topic, payload, { qos: 1 }, (error) => {
+    client.publish(topic, payload, { qos: 1, retain: retain && this.#retain }, (error) => {
       const outcome = outcomeOf(error);
       if (outcome && client === this.#client) settled(outcome);
     });

@@ -2,12 +2,21 @@
  * The text of a segment: many events in one row, before compression. Columns stay columns, and what events share (device,
  * topic, names of points, which are counters) is written once:
  *
- * `{ "shapes": [[device, topic, [names…], counters?]…], "events": [[shape, seq, at, [values…], more?]…, [-1, seq, gap]…] }`
+ * `{ "shapes": [[device, topic, [names…], counters?]…], "events": [[shape, seq, at, [values…], more?]…, [-1, seq, event]…] }`
  *
+ * What is not telemetry (news of a device, a gap) shares nothing, and stands whole, behind -1.
  * A 64-bit integer is `{"int": "digits"}`, a structure `{"json": "its text"}`. `more` holds what most events lack: `flaws` as
  * `{"index": [quality, reason]}`, `thinned`, `clock`.
  */
-import { type Event, type Flaw, type GapEvent, Structure, type TelemetryEvent, type Value } from '../model.js';
+import {
+  type DeviceEvent,
+  type Event,
+  type Flaw,
+  type GapEvent,
+  Structure,
+  type TelemetryEvent,
+  type Value,
+} from '../model.js';
 import { type Entry, readingsOf } from './entry.js';
 import type { StreamName } from './rows.js';
 import type { NewSegment } from './segment-file.js';
@@ -27,12 +36,12 @@ export interface More {
 }
 /** Readings as written. */
 export type StoredReadings = [shape: number, seq: number, at: number, values: readonly StoredValue[], more?: More];
-/** A gap as written. */
-export type StoredGap = [gap: -1, seq: number, event: GapEvent];
+/** An event that is not telemetry, as written. */
+export type StoredWhole = [whole: -1, seq: number, event: DeviceEvent | GapEvent];
 /** A segment as written. */
 export interface StoredSegment {
   shapes: Shape[];
-  events: (StoredReadings | StoredGap)[];
+  events: (StoredReadings | StoredWhole)[];
 }
 
 /** What a segment keeps of an entry. */
@@ -90,8 +99,8 @@ export function chunked<Some extends Packed>(entries: readonly Some[]): Some[][]
 export function encodeSegment(entries: readonly Pick<Entry, 'seq' | 'event'>[]): string {
   const shapes: Shape[] = [];
   const known = new Map<readonly string[], { shape: number; device: string; topic: string }[]>();
-  const events = entries.map(({ seq, event }): StoredReadings | StoredGap => {
-    if (event.kind === 'gap') return [-1, seq, event];
+  const events = entries.map(({ seq, event }): StoredReadings | StoredWhole => {
+    if (event.kind !== 'telemetry') return [-1, seq, event];
     const stored: StoredReadings = [shapeOf(event), seq, event.at, storable(event.values)];
     const { flaws, thinned, clock } = event;
     const more: More = {};
@@ -126,7 +135,7 @@ export function encodeSegment(entries: readonly Pick<Entry, 'seq' | 'event'>[]):
 export function decodeSegment(text: string, lane: Event['lane']): { seq: number; event: Event }[] {
   const { shapes, events } = JSON.parse(text) as StoredSegment;
   return events.map((stored) => {
-    if (isGap(stored)) return { seq: stored[1], event: stored[2] };
+    if (isWhole(stored)) return { seq: stored[1], event: stored[2] };
     const [shape, seq, at, values, { flaws, thinned, clock } = {}] = stored;
     const [device, topic, names, counters] = shapes[shape] as Shape;
     if (names.length !== values.length) throw new TypeError('not as many values as names');
@@ -159,8 +168,8 @@ export function readSegment(
   }
 }
 
-/** True for a gap among stored events. */
-export function isGap(stored: StoredReadings | StoredGap): stored is StoredGap {
+/** True for what is not telemetry among stored events. */
+export function isWhole(stored: StoredReadings | StoredWhole): stored is StoredWhole {
   return stored[0] === -1;
 }
 

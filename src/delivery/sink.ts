@@ -5,6 +5,14 @@ export type Outcome =
   | { readonly is: 'sent' }
   | { readonly is: 'rejected' | 'retry' | 'unclear'; readonly reason: string };
 
+/** What is published. */
+export interface Message {
+  readonly topic: string;
+  readonly payload: string;
+  /** The upstream is to keep it for those who come later, in place of the one before on this topic, where it can. */
+  readonly retain: boolean;
+}
+
 /** What a sink tells its owner. */
 export interface SinkEvents {
   /** Connected: messages may be published, at most `window` unacknowledged. */
@@ -20,7 +28,7 @@ export interface SinkEvents {
 export interface Sink {
   start(events: SinkEvents): void;
   /** Publishes at QoS 1; only while online. `settled` is called at most once, and never after `offline`. */
-  publish(topic: string, payload: string, settled: (outcome: Outcome) => void): void;
+  publish(message: Message, settled: (outcome: Outcome) => void): void;
   /** Drops a connection that looks dead; the sink goes offline and connects again. */
   reset(reason: string): void;
   /** Says goodbye and ends, within a second or so. Never throws. */

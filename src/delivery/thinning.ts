@@ -1,15 +1,15 @@
 /**
  * Thinning: what gives way when an outage outlasts the disk. Time is cut into buckets, and of each point each bucket keeps its smallest, its
  * largest and its last value, at their true times; of a counter the first and the last; of texts, switches and structures every change. What is bad or
- * uncertain stays. An event keeps its number and loses values; one that loses all of them goes.
+ * uncertain stays. An event keeps its number and loses values; one that loses all of them goes. What is whole, among telemetry, is a gap.
  */
 import {
-  isGap,
+  isWhole,
   type Shape,
-  type StoredGap,
   type StoredReadings,
   type StoredSegment,
   type StoredValue,
+  type StoredWhole,
 } from './segment.js';
 
 /** Milliseconds that a bucket of the first level spans; each level doubles it. */
@@ -39,7 +39,7 @@ export function thin(segments: readonly StoredSegment[], level: number): Thinned
   let readings = 0;
   const gone = { events: 0, readings: 0 };
   for (const [e, event] of events.entries()) {
-    if (isGap(event)) {
+    if (isWhole(event)) {
       left.push(event);
       continue;
     }
@@ -106,7 +106,7 @@ function choose(shapes: readonly Shape[], events: StoredSegment['events'], width
   let places = 0;
   for (const event of events) {
     starts.push(places);
-    if (!isGap(event)) places += event[3].length;
+    if (!isWhole(event)) places += event[3].length;
   }
   const keep = new Uint8Array(places);
   const known = new Map<string, Series>();
@@ -119,7 +119,7 @@ function choose(shapes: readonly Shape[], events: StoredSegment['events'], width
     }),
   );
   for (const [e, event] of events.entries()) {
-    if (isGap(event)) continue;
+    if (isWhole(event)) continue;
     const [shape, , at, values, more] = event;
     const start = starts[e] as number;
     const bucket = Math.floor(at / width);
@@ -137,7 +137,7 @@ function choose(shapes: readonly Shape[], events: StoredSegment['events'], width
 export function joined(segments: readonly StoredSegment[]): StoredSegment {
   const shapes: Shape[] = [];
   const known = new Map<string, number>();
-  const events: (StoredReadings | StoredGap)[] = [];
+  const events: (StoredReadings | StoredWhole)[] = [];
   for (const segment of segments) {
     const places = segment.shapes.map((shape) => {
       const key = JSON.stringify(shape);
@@ -146,7 +146,7 @@ export function joined(segments: readonly StoredSegment[]): StoredSegment {
       return place;
     });
     for (const event of segment.events)
-      events.push(isGap(event) ? event : ([places[event[0]], ...event.slice(1)] as StoredReadings));
+      events.push(isWhole(event) ? event : ([places[event[0]], ...event.slice(1)] as StoredReadings));
   }
   return { shapes, events };
 }

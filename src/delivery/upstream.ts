@@ -176,10 +176,11 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
 /** What a link is made of; topics of events are the router's. */
 function linkOf({
   topic: _,
-  gap_topic: __,
-  order: ___,
-  backlog: ____,
-  buffer: _____,
+  device_topic: __,
+  gap_topic: ___,
+  order: ____,
+  backlog: _____,
+  buffer: ______,
   ...link
 }: UpstreamConfig): object {
   return link;

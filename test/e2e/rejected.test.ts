@@ -29,7 +29,9 @@ async function kept(folder: string): Promise<KeptEvent[]> {
 }
 
 function numbersOf(events: readonly KeptEvent[]): unknown[] {
-  return events.map(({ entry: { event } }) => (event.kind === 'telemetry' ? event.values[0] : event.cause));
+  return events.map(({ entry: { event } }) =>
+    event.kind === 'gap' ? event.cause : event.kind === 'telemetry' && event.values[0],
+  );
 }
 
 const QUICK = { version: '5', buffer: { flush: '40ms' } };

@@ -2,7 +2,14 @@ import { describe, expect, test } from 'vitest';
 import type { Entry } from '../../src/delivery/entry.js';
 import { encodeJson } from '../../src/delivery/json-payload.js';
 import { decodeSegment, encodeSegment } from '../../src/delivery/segment.js';
-import { type Event, type Flaw, type GapEvent, Structure, type TelemetryEvent } from '../../src/model.js';
+import {
+  type DeviceEvent,
+  type Event,
+  type Flaw,
+  type GapEvent,
+  Structure,
+  type TelemetryEvent,
+} from '../../src/model.js';
 
 function entry(event: Event, seq = 1842, late = false): Entry {
   return { epoch: 3, seq, event, born: 0, late, state: 'waiting', saving: false, segment: undefined };
@@ -24,6 +31,20 @@ const gap: GapEvent = {
   count: 12,
   from: 3,
   to: 9,
+};
+
+const news: DeviceEvent = {
+  kind: 'device',
+  device: 'meter-1',
+  at: 1764312000000,
+  lane: 'alarm',
+  topic: 's',
+  what: 'birth',
+  state: 'online',
+  previous: 'offline',
+  profile: 'acme/meter',
+  connection: 'bus',
+  identity: { vendor: 'Acme "AG"' },
 };
 
 describe('the JSON payload', () => {
@@ -81,6 +102,27 @@ describe('the JSON payload', () => {
       late: true,
     });
   });
+
+  test('tells news of a device', () => {
+    expect(JSON.parse(encodeJson(entry({ ...news, clock: 'unset' }, 9), 'g'))).toEqual({
+      id: 'g:3:9',
+      ts: 1764312000000,
+      device: 'meter-1',
+      event: 'birth',
+      state: 'online',
+      previous: 'offline',
+      profile: 'acme/meter',
+      connection: 'bus',
+      identity: { vendor: 'Acme "AG"' },
+      clock: 'unset',
+    });
+    const retired: DeviceEvent = { ...news, what: 'death', state: 'retired', reason: 'by command', changes: 3 };
+    expect(JSON.parse(encodeJson(entry(retired, 9, true), 'g'))).toMatchObject({
+      reason: 'by command',
+      changes: 3,
+      late: true,
+    });
+  });
 });
 
 describe('a segment', () => {
@@ -94,6 +136,7 @@ describe('a segment', () => {
       { ...shared, clock: 'unset' },
       telemetry({ a: 2n ** 63n, c: null, d: false }, [[1, flaw]]),
       telemetry({ s: new Structure('{"int":"1"}'), n: 1 }),
+      news,
       gap,
     ];
     const text = encodeSegment(events.map((event, i) => entry(event, i + 7)));
