@@ -142,6 +142,17 @@ export const CODES = {
     'The broker refused a message for good.',
     "Check the broker's limits and topic rights.",
   ),
+  // The register of devices
+  REGISTER_STORE: code(
+    'retry',
+    'The register of devices could not be read from disk, or written to it.',
+    'Free space or replace the disk; what happens to devices waits in memory meanwhile. Ask again for what was refused.',
+  ),
+  REGISTER_DEVICE: code(
+    'fix',
+    'A device of the register cannot run: its profile or connection is gone, or another device has its place.',
+    'Put back what is gone, or `tidegate devices retire` it.',
+  ),
   // Running
   DATA_IN_USE: code(
     'fix',

@@ -2,28 +2,34 @@
  * The composition root: the one place that knows every room. Builds all in order, stops all in reverse, and joins the rooms
  * with plain functions: poller → router → upstreams and local broker.
  */
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type BrokerStatus, prepareBroker } from './broker/local.js';
 import { LOCAL } from './config/broker.js';
-import type { GatewayConfig } from './config/schema.js';
 import type { OutboxFileStatus } from './delivery/status.js';
 import type { UpstreamStatus } from './delivery/upstream.js';
 import { prepareUpstreams } from './delivery/upstreams.js';
+import { answerRegister } from './devices/answers.js';
+import { Journal } from './devices/journal.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
+import { type DeviceNews, Register } from './devices/register.js';
+import type { FoundDevice } from './driver.js';
 import { messageOf } from './errors.js';
 import { answerField } from './field/answers.js';
-import { type Batch, KEPT_LANES, type KeptLane } from './model.js';
+import { type Batch, type Device, KEPT_LANES, type KeptLane } from './model.js';
 import { type Clock, watchClock } from './ops/clock.js';
 import { serveControl } from './ops/control.js';
+import { prepareDiskThread } from './ops/disk-thread.js';
 import { lockData } from './ops/lock.js';
 import { measureRate } from './ops/motion.js';
-import type { DeviceState, PollStats } from './polling/poller.js';
+import type { PollState, PollStats } from './polling/poller.js';
 import { type ConnectionLoad, type Line, preparePollers } from './polling/pollers.js';
+import { type Enrolment, openEnrolment } from './reload/enrolment.js';
 import type { ReloadPlan } from './reload/plan.js';
 import { openReloader, type Reloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
+import { deviceEvent } from './routing/news.js';
 import { compileRouter, type Router } from './routing/router.js';
-import { destinationsOf, type Site } from './site.js';
+import { configurationOf, dataFolder, destinationsOf, type Site } from './site.js';
 import { RELEASED, VERSION } from './version.js';
 
 export type { BrokerStatus } from './broker/local.js';
@@ -31,13 +37,14 @@ export type { UpstreamStatus } from './delivery/upstream.js';
 export type { PointSnapshot } from './devices/latest.js';
 export { FULL_WIRE } from './polling/load.js';
 export type { ReloadReport } from './reload/reloader.js';
+export { dataFolder } from './site.js';
 
 /** A device as it stands. */
 export interface DeviceSnapshot {
   readonly id: string;
   readonly profile: string;
   readonly connection: string;
-  readonly state: DeviceState;
+  readonly state: PollState;
   readonly reason?: string;
   readonly points: readonly PointSnapshot[];
 }
@@ -93,11 +100,6 @@ const STOP_WITHIN = 2_500;
 /** … but for the outboxes: a card that is slow to write must not cost events. Whoever cannot wait sends a second signal. */
 const FLUSH_WITHIN = 15_000;
 
-/** The folder of outboxes, lock and control socket. */
-export function dataFolder(file: string, config: GatewayConfig): string {
-  return resolve(dirname(file), config.data);
-}
-
 /** What a driver keeps lies in a folder of its own. */
 export function driverFolder(data: string, driver: string): string {
   return join(data, driver);
@@ -116,18 +118,32 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   const latest = rememberLatest();
   const rate = measureRate(() => latest.readings);
   const clock = watchClock({ log, notBefore: RELEASED });
-  const upstreams = prepareUpstreams({ configs: upstreamsOf(first), gateway, folder, log, clock });
+  const thread = prepareDiskThread();
+  const upstreams = prepareUpstreams({ configs: upstreamsOf(first), gateway, folder, log, clock, thread });
   const broker = prepareBroker(log.child({ broker: LOCAL }));
   let openReads = (): void => {};
   const ready = new Promise<void>((resolve) => {
     openReads = resolve;
   });
-  const pollers = preparePollers({ log, ready, onBatch: take, localBroker: () => broker.connect });
+  const journal = new Journal({ folder, thread, log });
+  const register = new Register({ registrations: first.registrations, journal, clock, log, tell });
+  const pollers = preparePollers({
+    log,
+    ready,
+    onBatch: take,
+    localBroker: () => broker.connect,
+    // A wire that cannot be opened says so before there is an outbox that keeps it.
+    ...(deliver && {
+      onState: ({ id }: Device, state, reason) => void ready.then(() => register.heard(id, state, reason)),
+      onFound: (connection, device) => void ready.then(() => find(connection, [device])),
+    }),
+  });
   /** What runs. A reload changes both between two batches. */
   let site = first;
   let router = openRouter(first);
   let send = senderOf(first);
   let reloader: Reloader;
+  let enrolment: Enrolment | undefined;
   /** What to undo when stopping, the last first. */
   const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [
     ['rate', () => rate.stop()],
@@ -139,18 +155,26 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       const lock = await lockData(folder);
       undo.push(['lock', () => lock.release()]);
     }
+    undo.push(['disk thread', () => thread.close()]);
     undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
+    if (deliver) undo.push(['register', () => register.close(), FLUSH_WITHIN]);
     undo.push(['local broker', () => broker.close()]);
     if (deliver) await broker.use(site.config.broker);
     showLocally();
     undo.push(['pollers', () => pollers.stop()]);
     await pollers.use(linesOf(site, folder));
-    if (deliver) await upstreams.open();
+    const [changed] = deliver ? await Promise.all([register.open(), upstreams.open()]) : [];
+    if (deliver) register.use(configurationOf(site));
     openReads();
     // Not before all runs that a reload may change.
-    reloader = openReloader({ site, log, apply });
+    reloader = openReloader({ site, log, registrations: () => register.devices, apply });
     undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
-    if (deliver) await openControl();
+    if (deliver) {
+      enrolment = openEnrolment({ register, reloader, site: () => site, log });
+      if (changed) await enrolment.refresh();
+      void enrolment.admit();
+      await openControl(enrolment);
+    }
   } catch (error) {
     await stop();
     throw error;
@@ -196,6 +220,12 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     router?.route(batch, send);
   }
 
+  /** News of a device, for every upstream. */
+  function tell(news: DeviceNews): void {
+    for (const [id, config] of Object.entries(upstreamsOf(site)))
+      upstreams.accept(id, deviceEvent(news, gateway, id, config));
+  }
+
   async function apply({ site: next }: ReloadPlan): Promise<void> {
     onSite?.(next);
     // All that can fail comes first: what runs is not touched until the new ports and outboxes are open.
@@ -214,18 +244,29 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     send = senderOf(next);
     showLocally();
     // All switch at once, before any batch can come, and then wait for what they close.
-    const closed = next.config.broker ? undefined : broker.close();
-    await Promise.all([pollers.use(linesOf(next, folder)), switchOver(), closed]);
+    const closed = [switchOver(), next.config.broker ? undefined : broker.close()];
+    if (deliver) register.use(configurationOf(next));
+    await Promise.all([pollers.use(linesOf(next, folder)), ...closed]);
+    // What waits may be admitted now. In turn with this reload, so nobody waits for it here.
+    void enrolment?.admit();
+  }
+
+  /** Devices were found on a connection. Gives what each is called in the register, if it is kept. */
+  function find(connection: string, found: readonly FoundDevice[]): (string | null)[] {
+    const ids = found.map((device) => register.found(connection, device) ?? null);
+    void enrolment?.admit();
+    return ids;
   }
 
   /** Without it the gateway still does its work: nobody can look on, that is all. */
-  async function openControl(): Promise<void> {
+  async function openControl(enrolment: Enrolment): Promise<void> {
     try {
       const control = await serveControl(folder, snapshot, {
         save: async ({ upstream }) => ({ inMemory: await upstreams.save(String(upstream)) }),
         requeue: async ({ upstream }) => ({ events: await upstreams.requeue(String(upstream)) }),
         purge: ({ upstream, lanes }) => upstreams.purge(String(upstream), lanesOf(lanes)),
         ...answerField(() => ({ devices: site.devices, runOn: pollers.runOn }), log),
+        ...answerRegister(register, journal, { change: enrolment.change, find }),
         reload: ({ dryRun }) => reloader.reload({ by: 'request', dryRun: dryRun === true }),
       });
       undo.push(['control socket', () => control.close()]);
@@ -259,7 +300,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
 
   async function stuck(): Promise<string | undefined> {
     const reason = pollers.stuck();
-    if (reason === undefined) await upstreams.ping();
+    if (reason === undefined) await thread.ping();
     return reason;
   }
 
@@ -281,13 +322,16 @@ function lanesOf(names: unknown): KeptLane[] {
   return KEPT_LANES.filter((lane) => Array.isArray(names) && names.includes(lane));
 }
 
-/** The connections that have devices. */
-function linesOf({ config: { gateway }, drivers, connectionSettings, devices }: Site, folder: string): Line[] {
+/** The connections that have devices, or on which they may announce themselves. */
+function linesOf({ config, drivers, connectionSettings, devices }: Site, folder: string): Line[] {
+  const { gateway } = config;
   return [...drivers].flatMap(([connection, driver]) => {
     const own = devices.filter((device) => device.connection === connection);
-    if (own.length === 0) return [];
+    const discover = config.connections[connection]?.discover ?? false;
+    if (own.length === 0 && !discover) return [];
     const settings = connectionSettings.get(connection);
-    return [{ connection, driver, settings, data: driverFolder(folder, driver.name), gateway, devices: own }];
+    const data = driverFolder(folder, driver.name);
+    return [{ connection, driver, settings, data, gateway, devices: own, discover }];
   });
 }
 

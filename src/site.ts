@@ -6,9 +6,13 @@ import { isLoopback, LOCAL, placeOf } from './config/broker.js';
 import { type ReadConfig, readConfig } from './config/load.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { Source } from './config/source.js';
-import { buildDevices, buildWires, type Wires } from './devices/register.js';
+import type { Configuration } from './devices/configuration.js';
+import { readRegister } from './devices/journal.js';
+import { buildRegistered, inWords, type RegisteredContext, wantsBuilding } from './devices/registered.js';
+import { apply, isActive, type JournalEntry, type Registrations } from './devices/registration.js';
+import { buildDevices, buildWires, checkAdmissions, type Wires } from './devices/wiring.js';
 import type { Driver } from './driver.js';
-import { ProblemList, type SourcePlace, type TidegateError } from './errors.js';
+import { ProblemList, type SourcePlace, TidegateError } from './errors.js';
 import type { Device } from './model.js';
 import { withPlugins } from './plugins.js';
 import { FULL_WIRE, plannedShare } from './polling/load.js';
@@ -26,7 +30,16 @@ export interface Site {
   readonly file: string;
   /** Its text, to say where something is wrong. */
   readonly source: Source;
+  /** All that are to be polled: those of gateway.yaml, and those of the register. */
   readonly devices: Device[];
+  /** Known, and not polled. */
+  readonly disabled: readonly Device[];
+  /** Why some devices of the register cannot run, by id. */
+  readonly unfit: ReadonlyMap<string, string>;
+  /** The register, as it was when the site was loaded. */
+  readonly registrations: Registrations;
+  /** What gateway.yaml alone says. */
+  readonly configured: Configured;
   /** Driver of each connection, by id. */
   readonly drivers: Map<string, Driver>;
   /** Settings of each connection, as its driver's schema gives them. */
@@ -40,8 +53,18 @@ export interface Site {
   readonly warnings: TidegateError[];
 }
 
+/** What gateway.yaml alone says: what the devices of the register are held to, and added to. */
+export interface Configured extends Omit<RegisteredContext, 'profiles' | 'absent'> {
+  readonly devices: readonly Device[];
+  readonly disabled: readonly Device[];
+  readonly profiles: Map<string, Profile | undefined>;
+  readonly drivers: Drivers;
+}
+
 /** How to load a site. */
 export interface SiteOptions {
+  /** The register, where it is in memory; else it is read. */
+  readonly registrations?: Registrations;
   /** Check also the own profiles that no device uses and the style of all own profiles, and run the tests of rules: for `tidegate check`. */
   readonly thorough?: boolean;
   readonly drivers?: Drivers;
@@ -65,15 +88,26 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   await otherWork();
   const wires = await buildWires(read, available, problems);
   problems.push(...findHomeless(read, wires));
-  const devices = buildDevices(read, wires, profiles, problems);
+  checkAdmissions(read, problems);
+  const taken = new Map<string, string>();
+  const built = buildDevices(read, wires, profiles, problems, taken);
+  const isOff = ({ id }: Device): boolean => config.devices[id]?.disabled === true;
+  const own = { devices: built.filter((device) => !isOff(device)), disabled: built.filter(isOff) };
+  const configured = { ...own, read, wires, profiles, taken, drivers: available };
+  const { registrations, ...lost } = await registrationsOf(file, config, options);
+  const all = await withRegister(configured, file, registrations);
   // Where devices are wrong, rules cannot be held to their names.
   const sound = problems.length === 0;
+  const others = [...registrations.values()].map(({ id, profile = '', tags }) => {
+    const points = [...all.devices, ...all.disabled].find((device) => device.id === id)?.points ?? [];
+    return { id, profile, tags, points };
+  });
   const upstreams = [...Object.keys(read.written.upstreams), ...(source.has(['broker']) ? [LOCAL] : [])];
-  const context = sound ? { devices, upstreams } : undefined;
+  const context = sound ? { devices: built, others, upstreams } : undefined;
   const folder = resolve(dirname(file), config.rules);
   await otherWork();
   const rules = await loadRules(folder, context, problems);
-  if (options.thorough && sound) problems.push(...(await testRules(folder, config, devices)));
+  if (options.thorough && sound) problems.push(...(await testRules(folder, config, all.devices)));
   await otherWork();
   if (problems.length > 0) throw new ProblemList(inOrder(problems, file));
   const { drivers, settings: connectionSettings } = wires;
@@ -82,14 +116,84 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
     config,
     file,
     source,
-    devices,
+    ...all,
+    registrations,
+    configured,
     drivers,
     connectionSettings,
     rules,
     secrets,
     readFrom: { files: [file, ...read.secretFiles, ...certificatesOf(config)], folders: [folder, ownProfiles] },
-    warnings: [...findWarnings(read), ...(options.thorough ? findBusyWires(read, wires, devices) : [])],
+    warnings: [
+      ...findWarnings(read, all.devices),
+      ...Object.values(lost),
+      ...findTrouble(registrations, all.unfit, config),
+      ...(options.thorough ? findBusyWires(read, wires, all.devices) : []),
+    ],
   };
+}
+
+/**
+ * A site with what entries make of its register.
+ * @throws TidegateError REGISTER_DEVICE when a device that they put into service cannot run
+ */
+export async function withEntries(site: Site, before: Registrations, entries: readonly JournalEntry[]): Promise<Site> {
+  const registrations = new Map(before);
+  for (const entry of entries) apply(registrations, entry);
+  const next = { ...site, registrations, ...(await withRegister(site.configured, site.file, registrations)) };
+  for (const { device, set } of entries) {
+    const reason = isActive({ state: set.state ?? 'retired' }) ? next.unfit.get(device) : undefined;
+    const hint = 'Nothing was changed.';
+    if (reason !== undefined) throw new TidegateError('REGISTER_DEVICE', `${device} cannot run: ${reason}`, { hint });
+  }
+  return next;
+}
+
+/** What the register is told of a site. */
+export function configurationOf({ configured: { devices, disabled }, unfit }: Site): Configuration {
+  return { configured: [...devices, ...disabled], disabled: new Set(disabled.map(({ id }) => id)), unfit };
+}
+
+/** The devices of a site with those of a register. */
+async function withRegister(
+  configured: Configured,
+  file: string,
+  registrations: Registrations,
+): Promise<Pick<Site, 'devices' | 'disabled' | 'unfit'>> {
+  const { read, profiles, drivers } = configured;
+  const folders = profileFolders(read.config, file);
+  const wanted = [...registrations.values()].filter(wantsBuilding).map(({ profile = '' }) => profile);
+  const missing = new Set(wanted.filter((name) => profiles.get(name) === undefined));
+  for (const [name, profile] of await readProfiles(missing, folders, drivers, [])) profiles.set(name, profile);
+  const unknown = [...missing].filter((name) => !profiles.has(name));
+  const files = unknown.length > 0 ? listProfiles(folders) : new Map<string, string>();
+  const absent = new Map(unknown.map((name) => [name, inWords(unknownProfile(name, files.keys()))]));
+  const { devices, disabled, unfit } = buildRegistered(registrations.values(), { ...configured, absent });
+  return {
+    devices: [...configured.devices, ...devices],
+    disabled: [...configured.disabled, ...disabled],
+    unfit,
+  };
+}
+
+/** The folder of outboxes, register, lock and control socket. */
+export function dataFolder(file: string, config: GatewayConfig): string {
+  return resolve(dirname(file), config.data);
+}
+
+/** The register; one that cannot be read is no reason not to start. */
+async function registrationsOf(
+  file: string,
+  config: GatewayConfig,
+  { registrations }: SiteOptions,
+): Promise<{ registrations: Registrations; reason?: TidegateError }> {
+  if (registrations) return { registrations };
+  try {
+    return { registrations: await readRegister(dataFolder(file, config)) };
+  } catch (error) {
+    if (!(error instanceof TidegateError)) throw error;
+    return { registrations: new Map(), reason: error };
+  }
 }
 
 function certificatesOf({ upstreams, broker }: GatewayConfig): string[] {
@@ -122,11 +226,33 @@ async function loadProfiles(
   thorough: boolean,
   problems: TidegateError[],
 ): Promise<Map<string, Profile | undefined>> {
-  const files = listProfiles(folders);
-  const own = listProfiles(folders.slice(0, 1));
-  const profiles = new Map<string, Profile | undefined>();
   const wanted = new Set(Object.values(written.devices).map(({ profile }) => String(profile)));
-  for (const name of thorough ? new Set([...wanted, ...own.keys()]) : wanted) {
+  const own = new Set(thorough ? listProfiles(folders.slice(0, 1)).keys() : []);
+  const profiles = await readProfiles(new Set([...wanted, ...own]), folders, available, problems);
+  for (const name of own) {
+    const profile = profiles.get(name);
+    if (profile) problems.push(...lintProfile(profile));
+  }
+  const files = listProfiles(folders);
+  for (const [id, { profile }] of Object.entries(written.devices)) {
+    if (profile === undefined || profile === null || profiles.has(String(profile))) continue;
+    const { code, message, hint = '' } = unknownProfile(String(profile), files.keys());
+    problems.push(source.problem(code, ['devices', id, 'profile'], message, { hint }));
+  }
+  return profiles;
+}
+
+/** Those of the named profiles that are there: undefined for one that is wrong. */
+async function readProfiles(
+  names: ReadonlySet<string>,
+  folders: string[],
+  available: Drivers,
+  problems: TidegateError[],
+): Promise<Map<string, Profile | undefined>> {
+  const profiles = new Map<string, Profile | undefined>();
+  if (names.size === 0) return profiles;
+  const files = listProfiles(folders);
+  for (const name of names) {
     const file = files.get(name);
     if (file === undefined) continue;
     const found: TidegateError[] = [];
@@ -135,13 +261,7 @@ async function loadProfiles(
     const profile = await readProfile(file, folders, available, found);
     if (profile) found.push(...proveProfile(profile));
     profiles.set(name, found.length === 0 ? profile : undefined);
-    if (profile && thorough && own.has(name) && found.length === 0) found.push(...lintProfile(profile));
     problems.push(...found);
-  }
-  for (const [id, { profile }] of Object.entries(written.devices)) {
-    if (profile === undefined || profile === null || profiles.has(String(profile))) continue;
-    const { code, message, hint = '' } = unknownProfile(String(profile), files.keys());
-    problems.push(source.problem(code, ['devices', id, 'profile'], message, { hint }));
   }
   return profiles;
 }
@@ -175,10 +295,24 @@ function findBusyWires({ source }: ReadConfig, wires: Wires, devices: readonly D
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
-function findWarnings({ config, source }: ReadConfig): TidegateError[] {
-  const used = new Set(Object.values(config.devices).map(({ connection }) => connection));
-  const warnings = Object.keys(config.connections)
-    .filter((id) => !used.has(id))
+/** Devices of the register that do not run as the register has them. */
+function findTrouble(
+  registrations: Registrations,
+  unfit: ReadonlyMap<string, string>,
+  { devices }: GatewayConfig,
+): TidegateError[] {
+  const lost = [...unfit].map(([id, reason]) => `the device ${id} of the register does not run: ${reason}`);
+  const overruled = [...registrations.values()]
+    .filter(({ id, origin, state }) => Object.hasOwn(devices, id) && origin !== 'gateway.yaml' && state !== 'retired')
+    .map(({ id }) => `the device ${id} of the register is in gateway.yaml too, which wins`);
+  return [...lost, ...overruled].map((message) => new TidegateError('REGISTER_DEVICE', message));
+}
+
+function findWarnings({ config, source }: ReadConfig, devices: readonly Device[]): TidegateError[] {
+  const used = new Set([...Object.values(config.devices), ...devices].map(({ connection }) => connection));
+  const warnings = Object.entries(config.connections)
+    .filter(([id, { discover }]) => !used.has(id) && !discover)
+    .map(([id]) => id)
     .map((id) => {
       const hint = 'give it a device, or remove it';
       return source.problem('CONFIG_CONFLICT', ['connections', id], `no device uses the connection "${id}"`, {

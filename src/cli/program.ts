@@ -117,6 +117,7 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
   ])
     .option('--from <number>', 'first place to look at (unit id)', Number)
     .option('--to <number>', 'last place to look at', Number)
+    .option('-r, --register', 'have the register of devices keep what is found; what is new waits for approval there')
     .option(...CONFIG)
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./scan.js')).scan));
@@ -215,6 +216,60 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     'tidegate broker password',
     'tidegate broker password < shelly.password',
   ]).action(act(async () => (await import('./broker-password.js')).brokerPassword));
+  const devices = add(program, 'devices', 'the register of devices: how each stands, which wait for approval', [
+    'tidegate devices',
+    'tidegate devices approve plug-3 --as hall-plug',
+  ]);
+  const devicesModule = () => import('./devices.js');
+  devices
+    .command('list', { isDefault: true })
+    .description('all devices, those that wait for approval first')
+    .addHelpText('after', exampleText(['tidegate devices', 'tidegate devices --json']))
+    .exitOverride()
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).list));
+  add(devices, 'show <device>', 'all that is known of one device', ['tidegate devices show meter-1'])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).show));
+  add(devices, 'history <device>', 'what happened to a device, the oldest first', ['tidegate devices history meter-1'])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).history));
+  add(devices, 'approve <device>', 'take a device that waits, or is retired, into service', [
+    'tidegate devices approve plug-3',
+    'tidegate devices approve meters-17 --profile eastron/sdm120 --as meter-17',
+  ])
+    .option('-p, --profile <profile>', 'its device profile, where it did not come with one that fits')
+    .option('--as <name>', 'what it is to be called')
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).approve));
+  add(devices, 'add <device>', 'add a device that is not in gateway.yaml', [
+    'tidegate devices add meter-17 --profile eastron/sdm120 --connection meters --set unit=17 --tag area=north',
+  ])
+    .requiredOption('-p, --profile <profile>', 'its device profile')
+    .requiredOption('--connection <id>', 'where it is wired')
+    .option('-s, --set <key=value...>', "the driver's keys of a device, as in gateway.yaml", parsePair)
+    .option('-t, --tag <name=text...>', 'labels, for rules to match', parsePair)
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).add));
+  add(devices, 'disable <device>', 'stop polling a device; it stays known', ['tidegate devices disable meter-17'])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).disable));
+  add(devices, 'enable <device>', 'poll a disabled device again', ['tidegate devices enable meter-17'])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).enable));
+  add(devices, 'retire <device>', 'take a device out of service, or refuse one that waits; its history is kept', [
+    'tidegate devices retire meter-17',
+  ])
+    .option(...CONFIG)
+    .option(...JSON_FLAG)
+    .action(act(async () => (await devicesModule()).retire));
 
   const outbox = add(program, 'outbox', 'look into the outboxes', [
     'tidegate outbox status',
@@ -301,8 +356,13 @@ function parseSeed(text: string): number {
   return Number(text);
 }
 
-const collect = (text: string, before: readonly string[]): string[] => [...before, text];
+const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
+/** Collects `key=value`. */
+function parsePair(text: string, before?: readonly string[]): string[] {
+  if (!/^[^=]+=/.test(text)) throw new InvalidArgumentError('Write a name, = and a value.');
+  return collect(text, before);
+}
 function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('Write a number from 0 to 65535.');

@@ -14,14 +14,19 @@ export interface ScanCommand {
   readonly config?: string;
   readonly from?: number;
   readonly to?: number;
+  /** Have the register keep what is found. */
+  readonly register?: boolean;
   readonly json?: boolean;
 }
+
+/** A device that answered, and which one it is, where that is known. */
+type Found = FoundDevice & { readonly device?: string };
 
 /** Looks at each place of a connection. Gives the exit code: failed when nobody is there. */
 export async function scan(connection: string, options: ScanCommand = {}): Promise<number> {
   const site = await loadSite(options.config ?? 'gateway.yaml');
   const [first, last] = placesOf(site, connection, options);
-  const found: { settings: object; identity: Readonly<Record<string, string>>; device?: string }[] = [];
+  const found: Found[] = [];
   const take = (device: FoundDevice | undefined): void => {
     if (device) found.push({ ...device, ...known(site, connection, device.settings) });
     if (process.stderr.isTTY) process.stderr.write(`\r${place} of ${last} …`);
@@ -36,6 +41,12 @@ export async function scan(connection: string, options: ScanCommand = {}): Promi
     take(device);
   }
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  if (options.register && found.length > 0) {
+    const { keepFound } = await import('./devices.js');
+    const ids = await keepFound(options.config ?? 'gateway.yaml', connection, found);
+    for (const [index, device] of ids.entries())
+      if (device !== null) found[index] = { ...(found[index] as Found), device };
+  }
   if (options.json) process.stdout.write(`${toJson({ connection, from: first, to: last, found })}\n`);
   else process.stdout.write(`${textOf(connection, first, last, found)}\n`);
   return found.length > 0 ? EXIT.ok : EXIT.failed;
@@ -65,19 +76,14 @@ function known(site: Site, connection: string, settings: Readonly<Record<string,
   return device ? { device: device.id } : {};
 }
 
-function textOf(
-  connection: string,
-  first: number,
-  last: number,
-  found: readonly { settings: object; identity: Readonly<Record<string, string>>; device?: string }[],
-): string {
+function textOf(connection: string, first: number, last: number, found: readonly Found[]): string {
   if (found.length === 0) return `nobody answers on ${connection}, from ${first} to ${last}`;
   const rows = found.map(({ settings, identity, device }) => [
     Object.entries(settings)
       .map(([key, value]) => `${key}: ${value}`)
       .join(', '),
     printable(Object.values(identity).join(' ')) || 'does not say who it is',
-    device ?? '– not in gateway.yaml',
+    device ?? '– not known: --register has it wait for approval',
   ]);
   return formatTable(['found at', 'says it is', 'device'], rows, []).join('\n');
 }

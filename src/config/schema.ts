@@ -9,10 +9,14 @@ export const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   error: 'an id has letters, digits, "-", "_" or "." (at most 64, the first a letter or digit)',
 });
 
-/** One wire. The driver's own schema checks all keys but `driver`. */
+/** One wire. The driver's own schema checks all keys that are not here. */
 export const connectionSchema = z
   .looseObject({
     driver: z.string().describe('Field protocol: one of the folders of drivers/.'),
+    discover: z
+      .boolean()
+      .default(false)
+      .describe('Take devices that announce themselves on this wire into the register, where they wait for approval.'),
   })
   .describe('One wire.');
 
@@ -22,8 +26,28 @@ export const deviceSchema = z
     profile: z.string().describe('Device profile, as <vendor>/<model>.'),
     connection: id.describe('One of `connections`.'),
     tags: z.record(z.string(), z.string()).default({}).describe('Free labels, for rules to match.'),
+    disabled: z.boolean().default(false).describe('Known, and not polled.'),
   })
   .describe('One device.');
+
+/** One name or pattern, or several. */
+const patterns = z
+  .union([z.string(), z.array(z.string()).min(1)], { error: 'write a pattern, or a list of them' })
+  .transform((written) => [written].flat());
+
+/** What may register itself: found on a connection, fitting a profile, being what it says. */
+export const admissionSchema = z
+  .strictObject({
+    connection: id.describe('Where it is found: one of `connections`, with `discover: true` or scanned.'),
+    profile: patterns.describe(
+      'The profile that it comes with must be one of these (* and ? are wildcards); one that comes with none gets the one that is named.',
+    ),
+    identity: z
+      .record(z.string(), patterns)
+      .default({})
+      .describe('What it must say of itself (vendor, model, …), each as a pattern or a list of them.'),
+  })
+  .describe('Devices that need nobody to approve them.');
 
 const buffer = z.strictObject({
   size: size
@@ -189,6 +213,10 @@ export const gatewaySchema = z.strictObject({
   connections: z.record(id, connectionSchema).default({}).describe('Wires to devices, by id.'),
   devices: z.record(id, deviceSchema).default({}).describe('Devices, by id.'),
   broker: brokerSchema.optional(),
+  register: z
+    .array(admissionSchema)
+    .default([])
+    .describe('Which of the devices that are found run without being approved by hand, and with which profile.'),
   upstreams: z.record(id, upstreamSchema).default({}).describe('Brokers that events go to, by id.'),
 });
 

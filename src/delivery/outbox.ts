@@ -3,12 +3,12 @@
  * its upstream or on disk within the flush window. Order of leaving: alarms; then live telemetry; then the backlog from disk.
  */
 import type { Event, GapEvent } from '../model.js';
+import { inTurn } from '../ops/in-turn.js';
 import { Accounts, type Counters } from './accounts.js';
 import type { Removed } from './budget.js';
 import { Corrections, corrected } from './correction.js';
 import { type Account, ENDS, type End, endOf } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
-import { inTurn } from './in-turn.js';
 import type { OutboxOptions, OutboxSettings } from './outbox-settings.js';
 import { Pace } from './pace.js';
 import { Rejections } from './rejections.js';

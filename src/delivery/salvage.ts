@@ -4,6 +4,7 @@
  */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { isDamage, nameAside } from '../ops/damage.js';
 import type { Removed } from './budget.js';
 import { Corrections } from './correction.js';
 import { openLedger, readTotals } from './counters.js';
@@ -61,12 +62,6 @@ export function openSound<Opened>(path: string, setUp: SetUp<Opened>): { opened:
   }
 }
 
-/** True for what SQLite says of a file that is damaged, or no database at all. */
-export function isDamage(error: unknown): boolean {
-  const code = (error as { code?: string }).code ?? '';
-  return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
-}
-
 /**
  * Carries what can be read of a damaged file into a fresh one, which then takes its place.
  * @throws when no fresh file can be made; the damaged one stays, and open, then
@@ -94,7 +89,7 @@ export function replaceDamaged<Opened>(
   fresh.close();
   // Before the names change hands: a database removes its log by name.
   damaged.close();
-  const movedTo = freeName(path);
+  const movedTo = nameAside(path);
   for (const suffix of SUFFIXES) if (existsSync(path + suffix)) renameSync(path + suffix, movedTo + suffix);
   renameSync(freshPath(path), path);
   const opened = setUp(new Database(path, { timeout: 5000 }));
@@ -232,11 +227,4 @@ function copyRejected(from: Database.Database, to: Database.Database): void {
   const write = to.prepare('INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
   for (const { id, epoch, seq, stream, at, late, reason, body } of read.iterate())
     write.run(id, epoch, seq, stream, at, late, reason, body);
-}
-
-function freeName(path: string): string {
-  for (let n = 1; ; n++) {
-    const name = `${path}.damaged-${n}`;
-    if (!existsSync(name)) return name;
-  }
 }

@@ -1,6 +1,6 @@
 /**
  * One upstream's outbox on disk: an SQLite file of segments (Message Store). All of it is synchronous and runs in the store's
- * worker thread, where an `fsync` that takes half a second delays nobody.
+ * disk thread, where an `fsync` that takes half a second delays nobody.
  */
 
 import { mkdirSync } from 'node:fs';
@@ -9,6 +9,7 @@ import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import type { GapCause } from '../model.js';
 import type { TimeBase } from '../ops/clock.js';
+import { isDamage } from '../ops/damage.js';
 import { deflated, inflated } from './body.js';
 import type { Limits, Removable, Removed } from './budget.js';
 import { Corrections, corrected, type Start } from './correction.js';
@@ -34,7 +35,7 @@ import {
   STREAMS,
   type StreamName,
 } from './rows.js';
-import { isDamage, openSound, replaceDamaged, type Salvage } from './salvage.js';
+import { openSound, replaceDamaged, type Salvage } from './salvage.js';
 import { chunked, pack } from './segment.js';
 import { beginStart, learnTime, readStarts } from './starts.js';
 

@@ -1,29 +1,26 @@
-/** The worker thread behind `store.ts`: one SQLite file per upstream, requests answered one after another. */
-import { parentPort } from 'node:worker_threads';
+/** What stands behind `store.ts` in the disk thread: one SQLite file per upstream. */
 import { TidegateError } from '../errors.js';
+import type { Serve } from '../ops/disk-thread.js';
 import { SegmentFile } from './segment-file.js';
-import type { Notice, Opened, Reply, Request } from './store.js';
+import type { Notice, Opened, Request } from './store.js';
 
 const files = new Map<number, SegmentFile>();
-const port = parentPort;
-if (!port) throw new TypeError('store-worker.js runs as a worker thread');
+let tell: (notice: Notice) => void;
 
-port.on('message', (request: Request) => {
-  let reply: Reply;
-  try {
-    reply = { id: request.id, result: answer(request) };
-  } catch (error) {
-    const code = error instanceof TidegateError ? error.code : 'OUTBOX_STORE';
-    reply = { id: request.id, failure: { code, message: (error as Error).message } };
-  }
-  port.postMessage(reply);
-  tellSalvage(request.file);
-});
+/** Answers requests. */
+export const serve: Serve<Request, Notice> = (telling) => {
+  tell = telling;
+  return (request) => {
+    // Whoever asked is answered before that is told.
+    setImmediate(tellSalvage, request.file);
+    return answer(request);
+  };
+};
 
 /** Tells what was saved of a file that turned out to be damaged. */
 function tellSalvage(handle: number): void {
   const salvage = files.get(handle)?.takeSalvage();
-  if (salvage) port?.postMessage({ file: handle, removed: salvage.lost, salvage } satisfies Notice);
+  if (salvage) tell({ file: handle, removed: salvage.lost, salvage });
 }
 
 function answer({ file: handle, call }: Request): unknown {
@@ -46,7 +43,6 @@ function answer({ file: handle, call }: Request): unknown {
       ...(salvage && { salvage }),
     } satisfies Opened;
   }
-  if (call.op === 'ping') return undefined;
   const file = files.get(handle);
   if (!file) throw new TidegateError('OUTBOX_STORE', 'the outbox file is closed');
   switch (call.op) {
@@ -76,7 +72,7 @@ function tend(handle: number): void {
   try {
     const file = files.get(handle);
     const gone = file?.thin();
-    if (gone) port?.postMessage({ file: handle, removed: [gone] } satisfies Notice);
+    if (gone) tell({ file: handle, removed: [gone] });
     if (gone || file?.join()) setImmediate(tend, handle);
   } catch {
     // The transaction is undone; nothing is lost.

@@ -1,7 +1,6 @@
-/** The outbox files, reached from the main thread: one worker thread does all that can wait for a disk. */
-import { Worker } from 'node:worker_threads';
-import { type ErrorCode, TidegateError } from '../errors.js';
+/** The outbox files, reached from the main thread: the disk thread does all that can wait for a disk. */
 import type { TimeBase } from '../ops/clock.js';
+import { type DiskThread, prepareDiskThread } from '../ops/disk-thread.js';
 import type { Limits, Removable, Removed } from './budget.js';
 import type { Start } from './correction.js';
 import type { Totals } from './counters.js';
@@ -10,9 +9,8 @@ import type { Extent, StreamName } from './rows.js';
 import type { Salvage } from './salvage.js';
 import type { Commit, Committed, NewSegment, StoredRow } from './segment-file.js';
 
-/** A request to the worker. */
+/** A request to the thread. */
 export interface Request {
-  readonly id: number;
   readonly file: number;
   readonly call: Call;
 }
@@ -26,13 +24,9 @@ type Call =
   | { op: 'limit'; limits: Limits }
   | { op: 'purge'; stream: StreamName; rows: Removable[StreamName] }
   | { op: 'purgeRejected' }
-  | { op: 'close' }
-  | { op: 'ping' };
+  | { op: 'close' };
 
-/** The worker's answer. */
-export type Reply = { id: number; result: unknown } | { id: number; failure: { code: ErrorCode; message: string } };
-
-/** What the worker tells unasked: what is gone from a file. */
+/** What the thread tells unasked: what is gone from a file. */
 export interface Notice {
   readonly file: number;
   readonly removed: readonly Removed[];
@@ -78,42 +72,27 @@ export interface StoreFile extends Opened {
   close(): Promise<void>;
 }
 
-/** The worker thread and all files opened through it. */
+/** All files opened through one thread. */
 export interface Store {
   /**
    * Opens or creates an outbox file. Times that are marked `unset` count from `base`.
    * @throws TidegateError OUTBOX_OPEN
    */
   open(path: string, limits: Limits, base: TimeBase): Promise<StoreFile>;
-  /** Resolves when the worker has done all that was asked before; rejects when it is dead. */
-  ping(): Promise<void>;
-  /** Ends the worker; files should be closed before. */
+  /** Ends the thread; files should be closed before. */
   close(): Promise<void>;
 }
 
-/** Starts the worker thread. */
-export function openStore(): Store {
-  const worker = new Worker(new URL('./store-worker.js', import.meta.url), {
-    resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
-  });
-  const waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+/** The outbox files of a thread. */
+export function openStore(thread: DiskThread = prepareDiskThread()): Store {
   const removedListeners = new Map<number, Parameters<StoreFile['onRemoved']>[0]>();
-  let lastRequest = 0;
+  const worker = thread.use<Request, Notice>(
+    new URL('./store-worker.js', import.meta.url),
+    'OUTBOX_STORE',
+    ({ file, removed, salvage }) => removedListeners.get(file)?.(removed, salvage),
+  );
   let lastFile = 0;
-  let dead: string | undefined;
-
-  worker.on('message', (reply: Reply | Notice) => {
-    if ('removed' in reply) {
-      removedListeners.get(reply.file)?.(reply.removed, reply.salvage);
-      return;
-    }
-    const promise = waiting.get(reply.id);
-    waiting.delete(reply.id);
-    if ('failure' in reply) promise?.reject(new TidegateError(reply.failure.code, reply.failure.message));
-    else promise?.resolve(reply.result);
-  });
-  worker.on('error', (error) => end(`the outbox's worker thread failed: ${error.message}`));
-  worker.on('exit', () => end("the outbox's worker thread has ended"));
+  const ask = <Result>(file: number, call: Call): Promise<Result> => worker.ask<Result>({ file, call });
 
   return {
     async open(path, limits, base) {
@@ -132,24 +111,6 @@ export function openStore(): Store {
         close: () => ask<void>(file, { op: 'close' }).finally(() => removedListeners.delete(file)),
       };
     },
-    ping: () => ask(0, { op: 'ping' }),
-    async close() {
-      await worker.terminate();
-    },
+    close: () => thread.close(),
   };
-
-  function ask<Result>(file: number, call: Call): Promise<Result> {
-    if (dead) return Promise.reject(new TidegateError('OUTBOX_STORE', dead));
-    const id = ++lastRequest;
-    return new Promise<Result>((resolve, reject) => {
-      waiting.set(id, { resolve: resolve as (result: unknown) => void, reject });
-      worker.postMessage({ id, file, call } satisfies Request);
-    });
-  }
-
-  function end(reason: string): void {
-    dead ??= reason;
-    for (const promise of waiting.values()) promise.reject(new TidegateError('OUTBOX_STORE', dead));
-    waiting.clear();
-  }
 }

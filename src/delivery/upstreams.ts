@@ -4,6 +4,7 @@ import type { UpstreamConfig } from '../config/schema.js';
 import { messageOf, TidegateError } from '../errors.js';
 import type { Event, KeptLane } from '../model.js';
 import type { Clock } from '../ops/clock.js';
+import type { DiskThread } from '../ops/disk-thread.js';
 import type { Purged } from './closed-outbox.js';
 import type { OutboxFileStatus } from './status.js';
 import type { Store } from './store.js';
@@ -18,6 +19,8 @@ export interface UpstreamsOptions {
   readonly folder: string;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Ends after the upstreams. */
+  readonly thread: DiskThread;
 }
 
 /** The upstreams of a gateway, as one. */
@@ -48,8 +51,6 @@ export interface Upstreams {
    * @throws TidegateError USAGE when there is no such outbox, OUTBOX_STORE when the disk refuses
    */
   purge(id: string, lanes: readonly KeptLane[]): Promise<Purged>;
-  /** Resolves when the outboxes' thread answers. */
-  ping(): Promise<void>;
   /** Lets what is in flight arrive and writes the rest to disk. */
   close(): Promise<void>;
 }
@@ -75,7 +76,7 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
   }
 
   function theStore(): Promise<Store> {
-    store ??= import('./store.js').then(({ openStore }) => openStore());
+    store ??= import('./store.js').then(({ openStore }) => openStore(options.thread));
     return store;
   }
 
@@ -167,12 +168,10 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
       await findOrphans();
       return purged;
     },
-    ping: async () => (await store)?.ping(),
     async close() {
       await Promise.all(busy.values());
       // One that cannot be closed keeps none of the others from it.
       const closed = await Promise.allSettled([...opened.values()].map((upstream) => upstream.close()));
-      await (await store)?.close();
       for (const each of closed) if (each.status === 'rejected') throw each.reason;
     },
   };

@@ -21,7 +21,8 @@ export async function startCloud(): Promise<Cloud> {
   const broker = await Aedes.createBroker({ drainTimeout: 2_000 });
   const tally = startTally();
   let counted = false;
-  const topic = 'tidegate/+/+/telemetry';
+  // Readings, and news of devices.
+  const topic = 'tidegate/+/+/+';
   await new Promise<void>((resolve) => {
     const take = (packet: { payload: Buffer | string }, done: () => void) => {
       if (!counted) tally.take(JSON.parse(packet.payload.toString()) as { id: string; late?: boolean });

@@ -11,27 +11,27 @@ export interface Count {
 
 /** Takes messages as they arrive. */
 export interface Tally {
-  take(message: { readonly id: string; readonly late?: boolean }): void;
+  take(message: { readonly id: string; readonly late?: boolean; readonly event?: string }): void;
   /** Compares what arrived with the events 1 to `sent` of each id's sequence. */
   count(sent: number): Count;
 }
 
 /**
- * Starts at zero, for one gateway from its first event on. Live events and late ones (from the backlog) keep their own order each:
- * live data goes first after an outage, and the backlog follows.
+ * Starts at zero, for one gateway from its first event on. News of devices, live events and late ones (from the backlog) keep their own
+ * order each: news goes first, then live data, and the backlog follows.
  */
 export function startTally(): Tally {
   const seen = new Map<number, number>();
-  const last = { live: 0, late: 0 };
+  const last = { news: 0, live: 0, late: 0 };
   const misplaced: number[] = [];
   return {
-    take({ id, late = false }) {
+    take({ id, late = false, event }) {
       const sequence = Number(id.slice(id.lastIndexOf(':') + 1));
       const times = seen.get(sequence) ?? 0;
       seen.set(sequence, times + 1);
       // A repetition is a duplicate, wherever it stands: at-least-once allows it.
       if (times > 0) return;
-      const lane = late ? 'late' : 'live';
+      const lane = event ? 'news' : late ? 'late' : 'live';
       if (sequence < last[lane]) misplaced.push(sequence);
       else last[lane] = sequence;
     },

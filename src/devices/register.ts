@@ -1,127 +1,222 @@
-/** The register of devices: from what gateway.yaml and the profiles say to the devices that are polled. */
-import { check, type Where } from '../config/check.js';
-import type { ReadConfig } from '../config/load.js';
-import { connectionSchema, deviceSchema } from '../config/schema.js';
-import type { Path } from '../config/source.js';
-import { hintFor } from '../config/suggest.js';
-import type { Driver } from '../driver.js';
-import type { TidegateError } from '../errors.js';
-import type { Device } from '../model.js';
-import type { Drivers, Profile } from '../profiles/load.js';
+/**
+ * The register of devices, as it lives in a running gateway: what is configured, added, found; how each stands; and what is told of that. What
+ * happens goes to the journal and upstream as one and the same piece of news.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import type { FoundDevice } from '../driver.js';
+import type { DeviceEvent, DeviceState } from '../model.js';
+import type { Clock } from '../ops/clock.js';
+import { type Repeated, repeated } from '../ops/repeated.js';
+import { NOT_READ } from './change.js';
+import { type Configuration, type Configured, configuredEntries } from './configuration.js';
+import { Damper } from './damper.js';
+import { judgeFound } from './found.js';
+import type { Journal } from './journal.js';
+import { apply, isActive, type JournalEntry, type Registration, type Registrations } from './registration.js';
 
-/** The wires of a site. */
-export interface Wires {
-  /** Driver of each connection, by id. */
-  readonly drivers: Map<string, Driver>;
-  /** Settings of each connection, as its driver's schema gives them. */
-  readonly settings: Map<string, unknown>;
+/** News of a device, but for where it goes. */
+export type DeviceNews = Omit<DeviceEvent, 'kind' | 'lane' | 'topic'> & Pick<Registration, 'tags'>;
+
+/** What the register is given. */
+export interface RegisterOptions {
+  /** As they were when the gateway was stopped. */
+  readonly registrations: ReadonlyMap<string, Registration>;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  tell(news: DeviceNews): void;
+  /** Milliseconds from one piece of news to the next of a device that changes on and on. */
+  readonly damping?: number;
 }
 
-/** Finds each connection's driver and checks its settings. */
-export async function buildWires(read: ReadConfig, available: Drivers, problems: TidegateError[]): Promise<Wires> {
-  const wires: Wires = { drivers: new Map(), settings: new Map() };
-  const claimed = new Map<string, string>();
-  for (const [id, { driver: name, ...settings }] of Object.entries(read.config.connections)) {
-    const at = ['connections', id];
-    const load = available[name];
-    if (!load) {
-      const hint = hintFor(name, Object.keys(available));
-      problems.push(unknown(read, [...at, 'driver'], `no driver is called "${name}"`, hint));
-      continue;
-    }
-    const driver = await load();
-    wires.drivers.set(id, driver);
-    const known = Object.keys(connectionSchema.shape);
-    const checked = check(driver.connection, read.source, settings, at, problems, { known });
-    if (checked === undefined) continue;
-    wires.settings.set(id, checked);
-    const claim = driver.claims?.(checked);
-    if (claim === undefined) continue;
-    const other = claimed.get(claim);
-    if (other !== undefined) {
-      const hint = 'put all devices of one wire on one connection';
-      const message = `${claim} belongs to the connection "${other}" already`;
-      problems.push(read.source.problem('CONFIG_CONFLICT', at, message, { hint, key: true }));
-    }
-    claimed.set(claim, id);
+/** What polling said last of a device; whether that is its first word since it is polled, and how many changes are not told yet. */
+interface Heard {
+  readonly state: DeviceState;
+  readonly reason?: string;
+  first: boolean;
+  changes: number;
+}
+
+export class Register {
+  readonly #options: RegisterOptions;
+  readonly #devices: Registrations;
+  /** As they were read for this start. */
+  readonly #read: ReadonlyMap<string, Registration>;
+  /** What polling said last of each device since it is polled. */
+  readonly #heard = new Map<string, Heard>();
+  /** The devices of gateway.yaml, whose settings stay there. */
+  #configured: readonly Configured[] = [];
+  readonly #damper: Damper;
+  readonly #ignored: Repeated;
+  /** While a command's entry is on its way to the disk, what else happens waits: the journal has the order in which things are told. */
+  #waiting: (() => void)[] | undefined;
+
+  constructor(options: RegisterOptions) {
+    this.#options = options;
+    this.#read = options.registrations;
+    this.#devices = new Map(options.registrations);
+    this.#damper = new Damper(options.damping);
+    this.#ignored = repeated(options.log);
   }
-  return wires;
-}
 
-/** Devices with their points; those with problems are left out. `profiles` has undefined for one that is there but wrong. */
-export function buildDevices(
-  read: ReadConfig,
-  wires: Wires,
-  profiles: ReadonlyMap<string, Profile | undefined>,
-  problems: TidegateError[],
-): Device[] {
-  const devices: Device[] = [];
-  const taken = new Map<string, string>();
-  const connections = Object.keys(read.written.connections);
-  // As written: what is wrong in one key of a device must not hide what is wrong in another.
-  for (const [id, { profile: _, connection: __, tags: ___, ...own }] of Object.entries(read.written.devices)) {
-    const at = ['devices', id];
-    const [name, connection] = namesOf(read, id);
-    if (connection !== undefined && !connections.includes(connection)) {
-      const hint = hintFor(connection, connections) ?? 'write it under `connections`';
-      problems.push(unknown(read, [...at, 'connection'], `no connection is called "${connection}"`, hint));
-    }
-    const profile = profiles.get(name ?? '');
-    const driver = wires.drivers.get(connection ?? '');
-    if (driver && profile && driver.name !== profile.driver.name) {
-      const message = `the profile ${name} is for the driver ${profile.driver.name}, the connection "${connection}" is ${driver.name}`;
-      problems.push(read.source.problem('CONFIG_CONFLICT', [...at, 'profile'], message));
-      continue;
-    }
-    const settings = checkSettings(read, driver ?? profile?.driver, profile, own, at, problems);
-    if (settings === undefined || name === undefined || connection === undefined) continue;
-
-    // Where devices have no settings that tell them apart, their profiles do.
-    const bare = typeof settings === 'object' && settings !== null && Object.keys(settings).length === 0;
-    const place = JSON.stringify([connection, settings, bare && name]);
-    const other = taken.get(place);
-    if (other !== undefined) {
-      const message = `"${other}" is the same device: same connection, same settings`;
-      const hint = 'give each device its own settings (its unit id), or its own connection';
-      problems.push(read.source.problem('CONFIG_CONFLICT', at, message, { hint, key: true }));
-    }
-    taken.set(place, id);
-    const tags = read.config.devices[id]?.tags;
-    if (driver && profile && tags)
-      devices.push({ id, profile: name, connection, tags, settings, points: profile.points });
+  /** All devices, as they were told last. */
+  get devices(): Registrations {
+    return this.#devices;
   }
-  return devices;
+
+  /** The same, with what polling says at this moment. */
+  list(): Registration[] {
+    return [...this.#devices.values()].map((device) => {
+      const heard = isActive(device) ? this.#heard.get(device.id) : undefined;
+      if (!heard) return device;
+      const { reason: _, ...rest } = device;
+      return { ...rest, state: heard.state, ...(heard.reason !== undefined && { reason: heard.reason }) };
+    });
+  }
+
+  /** Takes up what the site says. */
+  use(configuration: Configuration): void {
+    this.#configured = configuration.configured;
+    for (const entry of configuredEntries(this.#devices, configuration)) this.#note(entry);
+    for (const [id, reason] of configuration.unfit) this.heard(id, 'offline', reason);
+  }
+
+  /** Polling says how a device is. */
+  heard(id: string, state: DeviceState, reason?: string): void {
+    if (this.#waiting) return void this.#waiting.push(() => this.heard(id, state, reason));
+    const device = this.#devices.get(id);
+    if (!device || !isActive(device)) return;
+    const before = this.#heard.get(id);
+    const { first, changes } = before ?? { first: true, changes: 0 };
+    const news = before?.state !== state;
+    this.#heard.set(id, {
+      state,
+      ...(reason !== undefined && { reason }),
+      first,
+      changes: news ? changes + 1 : changes,
+    });
+    if (news) this.#damper.tell(id, () => this.#tellState(id));
+  }
+
+  /** A device was found on a connection. Gives the device that it is, or undefined when it is not kept. */
+  found(connection: string, device: FoundDevice): string | undefined {
+    const judged = judgeFound(connection, device, this.#devices, this.#configured);
+    if (typeof judged === 'string') {
+      this.#ignored.failed(judged, { connection });
+      return undefined;
+    }
+    const { id, entry } = judged;
+    if (entry?.what === 'identified') this.#damper.tell(`identity of ${id}`, () => this.#note(entry));
+    else if (entry) this.#note(entry);
+    return id;
+  }
+
+  /** The time, as entries and events carry it. */
+  now(): Pick<JournalEntry, 'at' | 'clock'> {
+    const { clock } = this.#options;
+    return clock.known ? { at: Date.now() } : { at: clock.timeOf(performance.now()), clock: 'unset' };
+  }
+
+  /**
+   * Writes what somebody decided, and then takes it into account.
+   * @throws TidegateError REGISTER_STORE when the disk refuses; nothing has changed then
+   */
+  async commit(entries: readonly JournalEntry[]): Promise<void> {
+    this.#waiting ??= [];
+    try {
+      await this.#options.journal.commit(entries);
+      for (const entry of entries) this.#take(entry);
+    } finally {
+      const waiting = this.#waiting;
+      this.#waiting = undefined;
+      for (const work of waiting) work();
+    }
+  }
+
+  /**
+   * Opens the journal. A disk that refuses is told, and tried again; what happens meanwhile waits in memory.
+   * @returns true when a command changed the register after it was read for this start
+   */
+  async open(): Promise<boolean> {
+    const { journal, log } = this.#options;
+    try {
+      const { registrations, movedTo } = await journal.open();
+      if (movedTo) log.error({ movedTo }, 'the register was damaged; what could be read was carried into a new file');
+      const others = [...registrations.values()].filter((one) => !isDeepStrictEqual(one, this.#read.get(one.id)));
+      for (const one of others) this.#devices.set(one.id, one);
+      return others.length > 0;
+    } catch (error) {
+      log.error({ err: error }, 'the register of devices cannot be opened; it goes on in memory');
+      return false;
+    }
+  }
+
+  /** Tells what is held back, and writes what waits. Never rejects. */
+  async close(): Promise<void> {
+    this.#damper.stop();
+    await this.#options.journal.close();
+  }
+
+  /** Tells how a device is; at its first word since it is polled also what was so before. */
+  #tellState(id: string): void {
+    const device = this.#devices.get(id);
+    const heard = this.#heard.get(id);
+    if (!device || !heard || !isActive(device)) return;
+    const { state, reason, first, changes } = heard;
+    Object.assign(heard, { first: false, changes: 0 });
+    const stays = state === device.state;
+    const why = reason === undefined ? {} : { reason };
+    const entry = { device: id, what: 'state', set: { state, ...why }, ...(changes > 1 && { changes }) } as const;
+    if (stays && first && device.reason === reason) this.#tell(device, device.state, { first, at: this.now() });
+    else this.#note({ ...entry, ...(stays && device.reason !== NOT_READ.reason && { since: device.since }) }, first);
+  }
+
+  #note(entry: Omit<JournalEntry, 'at' | 'clock'>, first = false): void {
+    if (this.#waiting) return void this.#waiting.push(() => this.#note(entry, first));
+    const whole = { ...this.now(), ...entry };
+    this.#options.journal.add(whole);
+    this.#take(whole, first);
+  }
+
+  #take(entry: JournalEntry, first = false): void {
+    const { device: id, was, at, clock, changes } = entry;
+    const before = this.#devices.get(was ?? id);
+    const after = apply(this.#devices, entry);
+    if (!isActive(after) || after.reason === NOT_READ.reason) this.#heard.delete(id);
+    const time = { at, ...(clock && { clock }) };
+    if (was !== undefined && before)
+      this.#tell({ ...before, state: 'retired', reason: `called ${id} from now on` }, before.state, { at: time });
+    // Whether it is there, polling says within moments: that is news.
+    if (after.reason === NOT_READ.reason && after.state === NOT_READ.state) return;
+    this.#tell(after, was === undefined ? before?.state : undefined, { first, at: time, changes });
+  }
+
+  #tell(
+    { id, state, reason, profile, connection, identity, tags }: Registration,
+    previous: DeviceState | undefined,
+    { first = false, at, changes }: { first?: boolean; at: Pick<JournalEntry, 'at' | 'clock'>; changes?: number },
+  ): void {
+    this.#options.tell({
+      device: id,
+      ...at,
+      what: whatOf(previous, state, first),
+      state,
+      ...(previous !== undefined && { previous }),
+      ...(reason !== undefined && { reason }),
+      ...(profile !== undefined && { profile }),
+      connection,
+      identity,
+      tags,
+      ...(changes !== undefined && { changes }),
+    });
+  }
 }
 
-/** The profile and the connection that a device names, as far as it does. */
-function namesOf(read: ReadConfig, id: string): [profile: string | undefined, connection: string | undefined] {
-  const { profile, connection } = read.config.devices[id] ?? read.written.devices[id] ?? {};
-  return [textOf(profile), textOf(connection)];
-}
-
-function textOf(value: unknown): string | undefined {
-  return value === undefined || value === null ? undefined : String(value);
-}
-
-/** A device's settings above those of its profile, checked by the driver. */
-function checkSettings(
-  read: ReadConfig,
-  driver: Driver | undefined,
-  profile: Profile | undefined,
-  own: Readonly<Record<string, unknown>>,
-  at: Path,
-  problems: TidegateError[],
-): unknown {
-  if (!driver) return undefined;
-  const shared = profile?.device ?? {};
-  const where: Where = (path) =>
-    profile && path[0] !== undefined && path[0] in shared && !(path[0] in own)
-      ? { source: profile.text, path: ['device', ...path] }
-      : { source: read.source, path: [...at, ...path] };
-  const known = Object.keys(deviceSchema.shape);
-  return check(driver.device, read.source, { ...shared, ...own }, where, problems, { known });
-}
-
-function unknown(read: ReadConfig, path: Path, message: string, hint: string | undefined): TidegateError {
-  return read.source.problem('CONFIG_UNKNOWN_NAME', path, message, hint === undefined ? {} : { hint });
+/** What a step from one state to the next means to those who listen; the `first` after a start tells them anew. */
+function whatOf(before: DeviceState | undefined, after: DeviceState, first: boolean): DeviceEvent['what'] {
+  const [was, is] = [before, after].map((state) => state === 'online' || state === 'degraded');
+  if (is && (first || !was)) return 'birth';
+  if (!is && (first || was)) return 'death';
+  return 'change';
 }

@@ -1,18 +1,19 @@
 /** The loop of one connection: keeps it open, reads the devices on it when they are due, listens to those that tell by themselves, and hands on what they say. */
 import type { Logger } from 'pino';
-import type { Driver, DriverContext, Session } from '../driver.js';
+import type { Driver, DriverContext, FoundDevice, Session } from '../driver.js';
 import { isKind, messageOf, TidegateError } from '../errors.js';
 import type { RunTurn } from '../field/turn.js';
 import type { Batch, Device, Samples } from '../model.js';
 import { disowned, owned } from '../ops/owner.js';
 import { type Repeated, repeated } from '../ops/repeated.js';
 import type { Tally } from './breaker.js';
+import { Discovery } from './discovery.js';
 import { Backoff, closeSession, openSession, pause, until } from './link.js';
 import { Round } from './round.js';
-import { type DeviceState, type PollStats, Station } from './station.js';
+import { type PollState, type PollStats, Station, type StationContext } from './station.js';
 import { Usage } from './usage.js';
 
-export type { DeviceState, PollStats } from './station.js';
+export type { PollState, PollStats } from './station.js';
 
 /** What a poller needs. */
 export interface PollerOptions {
@@ -37,7 +38,9 @@ export interface PollerOptions {
   /** Nothing is read, or subscribed to, before this resolves; the connection is opened meanwhile. At once, if absent. */
   readonly ready?: Promise<void>;
   onBatch(batch: Batch): void;
-  onState?(device: Device, state: DeviceState, reason?: string): void;
+  readonly onState?: StationContext['onState'] | undefined;
+  /** Told of devices that announce themselves; absent: nobody listens for them. */
+  readonly onFound?: ((device: FoundDevice) => void) | undefined;
 }
 
 /** A running loop. */
@@ -46,7 +49,7 @@ export interface Poller {
   /** How busy the wire is. */
   readonly usage: Usage;
   /** How a device of this connection is. */
-  state(deviceId: string): { state: DeviceState; reason?: string };
+  state(deviceId: string): { state: PollState; reason?: string };
   /** Grows with whatever the loop does, and with each question while there is nothing that it should do. */
   readonly moves: () => number;
   /** Does the work in the wire's next turn, before the reads that are due. */
@@ -96,6 +99,7 @@ class Line implements Poller {
   readonly #tally: Tally = { devices: 0, dead: 0 };
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
+  readonly #discovery: Discovery | undefined;
   #round: Round | undefined;
   /** How turns are taken on the present session, when its devices tell by themselves. */
   #feeding: RunTurn | undefined;
@@ -108,16 +112,17 @@ class Line implements Poller {
   #openedBefore = 0;
 
   constructor(options: PollerOptions) {
-    const { devices, connection } = options;
+    const { devices, connection, onFound } = options;
     this.#options = options;
     this.#start = options.start ?? performance.now();
     this.#log = options.log.child({ connection });
     this.#trouble = repeated(this.#log);
+    this.#discovery = onFound && new Discovery((device) => this.#guard(() => onFound(device)), repeated(this.#log));
     for (const [index, device] of devices.entries()) this.#stations.push(this.#station(device, index / devices.length));
     this.#running = this.#run();
   }
 
-  state(deviceId: string): { state: DeviceState; reason?: string } {
+  state(deviceId: string): { state: PollState; reason?: string } {
     const station = this.#stations.find(({ device }) => device.id === deviceId);
     if (!station) throw new RangeError(`no device "${deviceId}" on connection "${this.#options.connection}"`);
     const { state, reason } = station;
@@ -242,6 +247,7 @@ class Line implements Poller {
       this.#round = round;
       this.#feeding = session.subscribe && ((work, signal) => round.run(work, signal));
       for (const station of this.#stations) station.wireOpened(now, news, this.#feeding);
+      this.#discovery?.open(session, (work, signal) => round.run(work, signal));
       round.pump();
     });
   }
@@ -276,6 +282,7 @@ class Line implements Poller {
     this.#round = undefined;
     this.#feeding = undefined;
     for (const station of this.#stations) station.wireClosed();
+    this.#discovery?.close();
     this.#end(broken);
   }
 

@@ -1,10 +1,10 @@
 /** All connections of a gateway: one poller each, kept in step with what is configured. */
-import type { Driver } from '../driver.js';
+import type { Driver, FoundDevice } from '../driver.js';
 import type { RunTurn } from '../field/turn.js';
 import type { Device } from '../model.js';
 import { type Motion, watchMotion } from '../ops/motion.js';
 import { FULL_WIRE, plannedShare } from './load.js';
-import { type DeviceState, type Poller, type PollerOptions, type PollStats, startPoller } from './poller.js';
+import { type Poller, type PollerOptions, type PollState, type PollStats, startPoller } from './poller.js';
 import { SAMPLE_EVERY } from './usage.js';
 
 /** A connection as configured. */
@@ -17,6 +17,14 @@ export interface Line {
   readonly data: string;
   readonly gateway: string;
   readonly devices: readonly Device[];
+  /** Whether devices that announce themselves are listened for. */
+  readonly discover?: boolean;
+}
+
+/** What all pollers are given. */
+export interface PollersOptions extends Pick<PollerOptions, 'log' | 'ready' | 'onBatch' | 'onState' | 'localBroker'> {
+  /** A device announced itself on a connection. */
+  onFound?(connection: string, device: FoundDevice): void;
 }
 
 /** How busy a wire is. */
@@ -33,7 +41,7 @@ export interface Pollers {
   /** Summed over all connections since the start, those that are gone included. */
   stats(): PollStats;
   loads(): ConnectionLoad[];
-  state(device: Device): { state: DeviceState; reason?: string };
+  state(device: Device): { state: PollState; reason?: string };
   /** How turns are taken on a connection; undefined when there is none of that name. */
   runOn(connection: string): RunTurn | undefined;
   /** Says which connection does not move any more, or undefined. */
@@ -64,19 +72,19 @@ interface Running {
   readonly planned: () => number | undefined;
 }
 
-/** What all pollers are given. */
-export type PollersOptions = Pick<PollerOptions, 'log' | 'ready' | 'onBatch' | 'localBroker'>;
-
 /** Has no connection yet: see `use`. */
-export function preparePollers(options: PollersOptions): Pollers {
-  const { log } = options;
+export function preparePollers({ onFound, ...shared }: PollersOptions): Pollers {
+  const { log } = shared;
   const running = new Map<string, Running>();
   const past = noPolls();
   const origin = performance.now();
   let stopped = false;
   const sampling = setInterval(sample, SAMPLE_EVERY).unref();
 
-  const start = (line: Line): Running => watched(line, startPoller({ ...line, ...options, start: origin }));
+  const start = (line: Line): Running => {
+    const listener = line.discover ? onFound?.bind(undefined, line.connection) : undefined;
+    return watched(line, startPoller({ ...line, ...shared, start: origin, onFound: listener }));
+  };
   const end = async ({ line, poller }: Running): Promise<void> => {
     running.delete(line.connection);
     await poller.stop();

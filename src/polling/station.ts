@@ -1,7 +1,7 @@
 /** One device on its wire: what to read next, and what its replies, its silence and the state of the wire mean for it. */
 
 import type { RunTurn } from '../field/turn.js';
-import type { Decoded, Device, Point, Samples } from '../model.js';
+import type { Decoded, Device, DeviceState, Point, Samples } from '../model.js';
 import type { Repeated } from '../ops/repeated.js';
 import { Breaker, type Tally } from './breaker.js';
 import type { DueSet } from './due-set.js';
@@ -10,8 +10,8 @@ import type { Pushed } from './pushed.js';
 import { Reporter } from './reporter.js';
 import { Schedule } from './schedule.js';
 
-/** `degraded`: it answers, but some of its points cannot be read. `offline`: it does not answer, or its wire is gone. */
-export type DeviceState = 'starting' | 'online' | 'degraded' | 'offline';
+/** What polling knows of a device. `degraded`: it answers, but some of its points cannot be read. `offline`: it does not answer, or its wire is gone. */
+export type PollState = 'starting' | Extract<DeviceState, 'online' | 'degraded' | 'offline'>;
 
 /** What polling did, since it started. */
 export interface PollStats {
@@ -40,7 +40,7 @@ export interface StationContext {
   /** Reads that fell out, of any device of the wire. */
   readonly late: Repeated;
   onBatch: ConstructorParameters<typeof Reporter>[1];
-  onState(device: Device, state: DeviceState, reason: string | undefined): void;
+  onState(device: Device, state: Exclude<PollState, 'starting'>, reason: string | undefined): void;
   /** The device, without being read, showed that the wire is of no use any more. */
   onBreak(error: unknown): void;
 }
@@ -60,7 +60,7 @@ export class Station {
   readonly phase: number;
   /** True when the device was taken off the wire: what a read still brings is not for anybody. */
   left = false;
-  state: DeviceState = 'starting';
+  state: PollState = 'starting';
   reason: string | undefined;
   /** Monotonic time of the last answer. */
   answeredAt = Number.NEGATIVE_INFINITY;
@@ -289,7 +289,7 @@ export class Station {
     this.#setState('degraded', reason);
   }
 
-  #setState(state: DeviceState, reason: string | undefined): void {
+  #setState(state: Exclude<PollState, 'starting'>, reason: string | undefined): void {
     if (state === this.state && reason === this.reason) return;
     this.state = state;
     this.reason = reason;

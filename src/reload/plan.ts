@@ -131,9 +131,12 @@ function merge<T>(change: Change, old: Iterable<[string, T]>, next: Iterable<[st
   });
 }
 
-function connectionsOf({ drivers, connectionSettings }: Site): Things {
+function connectionsOf({ config, drivers, connectionSettings }: Site): Things {
   return new Map(
-    [...drivers].map(([id, { name }]) => [id, { driver: name, ...(connectionSettings.get(id) as object) }]),
+    [...drivers].map(([id, { name }]) => {
+      const discover = config.connections[id]?.discover;
+      return [id, { driver: name, discover, ...(connectionSettings.get(id) as object) }];
+    }),
   );
 }
 
@@ -152,12 +155,13 @@ function named({ rules }: Site): [string, Site['rules'][number]][] {
   return rules.map((rule) => [`${basename(rule.file)}: ${rule.title}`, rule]);
 }
 
-function settingsOf({ config: { profiles, rules, watch, log, broker } }: Site): Things {
+function settingsOf({ config: { profiles, rules, watch, log, broker, register } }: Site): Things {
   return new Map<string, object>([
     ['profiles', { folder: profiles }],
     ['rules', { folder: rules }],
     ['watch', { on: watch }],
     ['log', log],
+    ['register', register],
     ...(broker ? ([['broker', broker]] as const) : []),
   ]);
 }

@@ -26,6 +26,8 @@ export interface ReloaderOptions {
   /** The site that runs. */
   readonly site: Site;
   readonly log: Logger;
+  /** The register of devices, as it is in memory. */
+  registrations?(): Site['registrations'];
   /** Makes the plan's site the one that runs. @throws when it cannot; then nothing has changed */
   apply(plan: ReloadPlan): Promise<void>;
 }
@@ -37,12 +39,17 @@ export interface Reloader {
    * @throws ProblemList or TidegateError; then the former goes on unchanged
    */
   reload(options: ReloadOptions): Promise<ReloadReport>;
+  /**
+   * Runs the site that `work` makes of the one that runs, in turn with reloads; no file is read.
+   * @throws what `work` throws, and what is wrong with its site; then the former goes on unchanged
+   */
+  change(work: (site: Site) => Promise<Site>): Promise<Changes>;
   /** Takes up nothing more; resolves when a reload at work is done. */
   close(): Promise<void>;
 }
 
 /** Begins to watch the files of the site, if it says so. */
-export function openReloader({ site: first, log, apply }: ReloaderOptions): Reloader {
+export function openReloader({ site: first, log, registrations, apply }: ReloaderOptions): Reloader {
   let site = first;
   let last: Promise<unknown> = Promise.resolve();
   let closed = false;
@@ -51,7 +58,8 @@ export function openReloader({ site: first, log, apply }: ReloaderOptions): Relo
   let unwatch = watchIfAsked();
 
   return {
-    reload: inTurn,
+    reload: (options) => inTurn(() => reload(options)),
+    change: (work) => inTurn(() => change(work)),
     async close() {
       closed = true;
       unwatch();
@@ -59,20 +67,24 @@ export function openReloader({ site: first, log, apply }: ReloaderOptions): Relo
     },
   };
 
-  function inTurn(options: ReloadOptions): Promise<ReloadReport> {
-    const turn = last.then(() => reload(options));
+  function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = last.then(() => {
+      if (!closed) return work();
+      const hint = 'Its next start reads the files anyway.';
+      throw new TidegateError('GATEWAY_GONE', 'the gateway is stopping', { hint });
+    });
     last = turn.catch(() => {});
     return turn;
   }
 
   async function reload({ by, dryRun = false }: ReloadOptions): Promise<ReloadReport> {
-    if (closed)
-      throw new TidegateError('GATEWAY_GONE', 'the gateway is stopping', {
-        hint: 'Its next start reads the files anyway.',
-      });
     let plan: ReloadPlan;
     try {
-      plan = planReload(site, await loadSite(site.file, { thorough: true }));
+      const loaded = await loadSite(site.file, {
+        thorough: true,
+        ...(registrations && { registrations: registrations() }),
+      });
+      plan = planReload(site, loaded);
       if (!dryRun) await apply(plan);
     } catch (error) {
       if (!dryRun) tell(error, by);
@@ -90,9 +102,19 @@ export function openReloader({ site: first, log, apply }: ReloaderOptions): Relo
     return { file: site.file, dryRun, changes };
   }
 
+  async function change(work: (site: Site) => Promise<Site>): Promise<Changes> {
+    const plan = planReload(site, await work(site));
+    await apply(plan);
+    ({ site } = plan);
+    const { changes } = plan;
+    if (!isEmpty(changes)) log.info({ by: 'register', ...listed(changes) }, `reloaded: ${summaryOf(changes)}`);
+    return changes;
+  }
+
   function watchIfAsked(): () => void {
     if (!site.config.watch || closed) return () => {};
-    return watchFiles({ ...site.readFrom, log, onChange: () => void inTurn({ by: 'watch' }).catch(() => {}) });
+    const onChange = (): void => void inTurn(() => reload({ by: 'watch' })).catch(() => {});
+    return watchFiles({ ...site.readFrom, log, onChange });
   }
 
   /** A file that is written piece by piece is wrong again and again: the same is said once. */

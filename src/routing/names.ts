@@ -1,16 +1,19 @@
 /** Checks the names that a rule uses. A pattern may match nothing (yet); a name without wildcard must exist. */
 import { LOCAL } from '../config/broker.js';
+import { isName } from '../config/pattern.js';
 import type { Path, Source } from '../config/source.js';
 import { hintFor } from '../config/suggest.js';
 import type { TidegateError } from '../errors.js';
 import type { Device } from '../model.js';
-import { compileDeviceMatch, isName } from './match.js';
+import { compileDeviceMatch } from './match.js';
 import type { Rule } from './rule.js';
 import { checkTopic } from './topic.js';
 
 /** What rules can name. */
 export interface RuleContext {
   readonly devices: readonly Device[];
+  /** Devices of the register, those that wait and those that are gone included: what is only there cannot be held to every word of a rule. */
+  readonly others?: readonly Pick<Device, 'id' | 'profile' | 'tags' | 'points'>[];
   /** Upstream ids. */
   readonly upstreams: readonly string[];
 }
@@ -61,7 +64,8 @@ export function checkNames(
       source.problem('CONFIG_CONFLICT', [...at, 'send', 'topic'], message, { hint: 'remove it', key: true }),
     );
   }
-  const { devices } = context;
+  const { others = [] } = context;
+  const devices = [...context.devices, ...others];
   // A gateway without devices (they may come later) cannot tell a wrong name from one that is not there yet.
   if (devices.length === 0) return;
 
@@ -74,9 +78,10 @@ export function checkNames(
   const tags = new Set(devices.flatMap((device) => Object.keys(device.tags)));
   for (const tag of Object.keys(match.tags ?? {}))
     if (!tags.has(tag)) report([...at, 'match', 'tags', tag], tag, tags, `no device has a tag "${tag}"`, true);
-  const points = matched.flatMap((device) => ids(device.points));
-  const one = matched.length === 1 ? matched[0]?.id : undefined;
-  if (matched.length > 0)
+  const having = [...matched, ...others.filter(compileDeviceMatch(match))];
+  const points = having.flatMap((device) => ids(device.points));
+  const one = having.length === 1 ? having[0]?.id : undefined;
+  if (points.length > 0)
     checkPatterns('point', points, (name) =>
       one ? `the device ${one} has no point "${name}"` : `no device that this rule matches has a point "${name}"`,
     );

@@ -3,11 +3,12 @@
  * (Hohpe and Woolf, Enterprise Integration Patterns). Matching happens when it is compiled and at the first batch of a list of
  * points; after that a batch costs what the rules that match it cost.
  */
+import { compilePatterns } from '../config/pattern.js';
 import type { Batch, Device, Point, TelemetryEvent } from '../model.js';
 import { LastSent } from './change.js';
 import type { Destination } from './exit.js';
 import { describeFailure, type Reading } from './expression.js';
-import { compileDeviceMatch, compilePatterns } from './match.js';
+import { compileDeviceMatch } from './match.js';
 import { compilePlan, type DeviceRule, type Plan } from './plan.js';
 import type { Rule } from './rule.js';
 import { renderTopic } from './topic.js';

@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { gatewaySchema } from '../../src/config/schema.js';
 import { readOutboxStatus } from '../../src/delivery/status.js';
 import { prepareUpstreams } from '../../src/delivery/upstreams.js';
+import { prepareDiskThread } from '../../src/ops/disk-thread.js';
 import { TestBroker } from '../support/broker.js';
 import { setClock } from '../support/clock.js';
 import { ScriptedBroker } from '../support/scripted-broker.js';
@@ -146,7 +147,8 @@ describe('delivery', () => {
       gateway: 'g',
       upstreams: { near: { url: near.url }, far: { url: far.url } },
     }).upstreams;
-    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent, clock: setClock });
+    const thread = prepareDiskThread();
+    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent, clock: setClock, thread });
     await upstreams.open();
     for (const n of range(1, 100)) for (const id of ['near', 'far']) upstreams.accept(id, event(n));
     await near.until(() => near.json('t/live').length === 100);
@@ -155,6 +157,7 @@ describe('delivery', () => {
       ['far', 100],
     ]);
     await upstreams.close();
+    await thread.close();
     expect((await readOutboxStatus(folder)).map(({ id, backlog }) => [id, backlog])).toEqual([
       ['far', 100],
       ['near', 0],

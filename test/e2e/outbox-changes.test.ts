@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { gatewaySchema } from '../../src/config/schema.js';
 import type { Upstream } from '../../src/delivery/upstream.js';
 import { prepareUpstreams } from '../../src/delivery/upstreams.js';
+import { prepareDiskThread } from '../../src/ops/disk-thread.js';
 import { setClock } from '../support/clock.js';
 import { judge } from '../support/ledger.js';
 import { type Script, ScriptedBroker } from '../support/scripted-broker.js';
@@ -80,7 +81,8 @@ describe('requeue', () => {
       upstreams: { cloud: { url: broker.url, ...QUICK } },
     });
     const folder = temporaryFolder();
-    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent, clock: setClock });
+    const thread = prepareDiskThread();
+    const upstreams = prepareUpstreams({ configs, gateway: 'g', folder, log: silent, clock: setClock, thread });
     await upstreams.open();
     for (const n of range(1, 600)) upstreams.accept('cloud', event(n));
     const kept = (): unknown => upstreams.status()[0]?.rejections?.kept;
@@ -90,6 +92,7 @@ describe('requeue', () => {
     expect(moved).toEqual([600, 0]);
     await vi.waitFor(() => expect(upstreams.status()).toMatchObject([{ acknowledged: 600 }]), 10_000);
     await upstreams.close();
+    await thread.close();
   });
 
   test.each(['lanes', 'strict'])(

@@ -106,7 +106,7 @@ test('twenty reloads of everything else: not one poll more or less, no connectio
   const verdict = judge(telemetry(cloud, 'a'), shown.slice(0, shown.length - 1 - (waiting?.backlog ?? 0)));
   expect(verdict).toMatchObject({ lost: [], duplicates: 0, outOfOrder: [], reused: [] });
   // Each connection begins with a birth.
-  expect(cloud.json<{ state: string }>('/status').map(({ state }) => state)).toEqual(['online', 'offline']);
+  expect(cloud.json<{ state: string }>('g/status').map(({ state }) => state)).toEqual(['online', 'offline']);
 });
 
 describe('an upstream', () => {
@@ -161,7 +161,7 @@ describe('an upstream', () => {
     await cloud.until(() => numbers(cloud, 'a').some((n) => n > last));
     const shown = other.shown.map(({ n }) => n).filter((n) => n <= last);
     expect(judge(telemetry(cloud, 'a'), shown)).toMatchObject({ lost: [], duplicates: 0, outOfOrder: [] });
-    expect(cloud.json<{ state: string }>('/status').filter(({ state }) => state === 'online')).toHaveLength(6);
+    expect(cloud.json<{ state: string }>('g/status').filter(({ state }) => state === 'online')).toHaveLength(6);
   });
 
   test('that is gone keeps its file; when it is back, all of it arrives', async () => {

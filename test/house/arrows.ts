@@ -13,7 +13,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   demo: ['gateway', 'site', ...LOWER],
   gateway: ['reload', 'site', 'polling', 'routing', 'delivery', 'broker', 'version', ...LOWER],
   // Knows what a site is made of; what runs it is told by the gateway.
-  reload: ['site', 'ops', ...VOCABULARY],
+  reload: ['site', 'devices', 'ops', ...VOCABULARY],
   // Rules are read with the rest, and what wires can carry is reckoned, so that one run finds every problem.
   site: ['plugins', 'drivers', 'polling', 'routing', ...LOWER],
   // Turns on a wire: what can be asked of a device beside polling it.
@@ -23,7 +23,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   routing: LOWER,
   delivery: ['mqtt-reasons', ...LOWER],
   broker: LOWER,
-  devices: ['profiles', 'config', ...VOCABULARY],
+  devices: ['profiles', 'config', 'ops', ...VOCABULARY],
   profiles: ['config', ...VOCABULARY],
   config: VOCABULARY,
   ops: VOCABULARY,
@@ -49,7 +49,7 @@ const PROTOCOL_WORDS: Readonly<Record<string, readonly string[]>> = { 'drivers/m
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   '@marcbachmann/cel-js': ['routing'],
   aedes: ['broker', 'demo', 'drivers/mqtt'],
-  'better-sqlite3': ['delivery', 'ops'],
+  'better-sqlite3': ['delivery', 'devices', 'ops'],
   commander: ['cli'],
   'modbus-serial': ['drivers/modbus'],
   mqtt: ['delivery', 'drivers/mqtt'],

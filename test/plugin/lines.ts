@@ -73,6 +73,7 @@ class LinesSession implements Session<Settings, Address> {
   readonly #timeout: number;
   readonly #waiting = new Map<number, (reply: Reply | Error) => void>();
   readonly #listeners = new Map<number, { readonly points: readonly LinesPoint[]; readonly listener: Listener }>();
+  #found: ((device: FoundDevice) => void) | undefined;
   #asked = 0;
   #gone: Error | undefined;
 
@@ -134,6 +135,15 @@ class LinesSession implements Session<Settings, Address> {
     return reply?.found ?? undefined;
   }
 
+  async discover(found: (device: FoundDevice) => void): Promise<{ close(): Promise<void> }> {
+    this.#found = found;
+    return {
+      close: async () => {
+        this.#found = undefined;
+      },
+    };
+  }
+
   async close(): Promise<void> {
     this.#listeners.clear();
     this.#lose(gone('closed'));
@@ -164,6 +174,7 @@ class LinesSession implements Session<Settings, Address> {
   #hear(line: string): void {
     const said = JSON.parse(line) as Reply & { readonly id?: number; readonly unit?: number };
     if (said.id !== undefined) this.#waiting.get(said.id)?.(said);
+    else if (said.found) this.#found?.(said.found);
     const subscribed = this.#listeners.get(said.unit ?? 0);
     if (!subscribed) return;
     const { points, listener } = subscribed;

@@ -2,10 +2,10 @@
 import type { Event } from '../../src/model.js';
 import type { Received } from './broker.js';
 
-/** A telemetry message, whose point `n` is a number that occurs once or is bad; or a gap. */
+/** A telemetry message, whose point `n` is a number that occurs once or is bad; news of a device; or a gap. */
 interface Message {
   readonly id: string;
-  readonly values: { readonly n?: number };
+  readonly values?: { readonly n?: number };
   readonly late?: true;
   readonly gap?: Gap;
 }
@@ -33,7 +33,7 @@ export interface Verdict {
   readonly reused: string[];
 }
 
-/** Compares what was received with the numbers that had to arrive. Topics that end in `alarm` are the alarm lane. */
+/** Compares what was received with the numbers that had to arrive. Topics that end in `alarm` are the alarm lane, and so is news of devices. */
 export function judge(
   received: readonly Pick<Received, 'topic' | 'payload'>[],
   mustArrive: readonly number[],
@@ -51,13 +51,14 @@ export function judge(
       gaps.set(id, gap);
       continue;
     }
+    const n = values?.n;
     if (firsts.has(id)) {
       duplicates++;
-      if (firsts.get(id) !== values.n) reused.push(id);
+      if (firsts.get(id) !== n) reused.push(id);
       continue;
     }
-    firsts.set(id, values.n);
-    const accepted = topic.endsWith('alarm') ? 'alarm' : 'live';
+    firsts.set(id, n);
+    const accepted = topic.endsWith('alarm') || !values ? 'alarm' : 'live';
     arrived[accepted].events++;
     if (late) arrived[accepted].late++;
     const lane = accepted === 'live' && late ? 'backlog' : accepted;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Driver, Listener, Session, Subscription } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import type { Batch, Device, Flaw, Point, Samples, Value } from '../../src/model.js';
-import { type DeviceState, type Poller, startPoller } from '../../src/polling/poller.js';
+import { type Poller, startPoller } from '../../src/polling/poller.js';
 import type { Line } from '../../src/polling/pollers.js';
 
 /** One read that reached the wire. */
@@ -53,7 +53,7 @@ export class ScriptedWire {
         this.batches.push(batch);
         onBatch(batch);
       },
-      onState: (device, state: DeviceState, reason) =>
+      onState: (device, state, reason) =>
         void this.states.push(`${device.id} ${state}${reason === undefined ? '' : `: ${reason}`}`),
     });
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { compileDeviceMatch, compilePatterns } from '../../src/routing/match.js';
+import { compilePatterns } from '../../src/config/pattern.js';
+import { compileDeviceMatch } from '../../src/routing/match.js';
 import { renderTopic } from '../../src/routing/topic.js';
 import { device } from '../support/plant.js';
 import { random } from '../support/random.js';

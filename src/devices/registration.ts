@@ -1,0 +1,129 @@
+/** What the register knows of a device, and how that follows from the entries of its journal (Event Sourcing). Pure. */
+import type { DeviceState, Identity } from '../model.js';
+
+/** Where a device was named first: in gateway.yaml, by a command, or by itself. */
+export type Origin = 'gateway.yaml' | 'command' | 'discovered';
+
+/** A device as the register knows it. */
+export interface Registration {
+  readonly id: string;
+  readonly origin: Origin;
+  readonly connection: string;
+  /** Absent while nobody has chosen one. */
+  readonly profile?: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** The driver's keys of a device, as gateway.yaml would have them; empty for a device that is written there. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly identity: Identity;
+  readonly state: DeviceState;
+  /** Why it is so. */
+  readonly reason?: string;
+  /** Since when it is in this state, milliseconds since 1970. */
+  readonly since: number;
+}
+
+/** What happened to a device. `summary` stands for older entries that gave way. */
+export type Happening =
+  | 'configured'
+  | 'added'
+  | 'found'
+  | 'identified'
+  | 'approved'
+  | 'state'
+  | 'disabled'
+  | 'enabled'
+  | 'retired'
+  | 'summary';
+
+/** One entry of the journal. */
+export interface JournalEntry {
+  readonly device: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** Present when the clock was not known to be set then. */
+  readonly clock?: 'unset';
+  readonly what: Happening;
+  /** What is otherwise from now on; a state brings its reason along, or has none. */
+  readonly set: Partial<Omit<Registration, 'id' | 'since'>>;
+  /** The name that the device had until now. */
+  readonly was?: string;
+  /** How many changes this entry stands for. */
+  readonly changes?: number;
+  /** Since when the state is as it is, where that is not the time of this entry. */
+  readonly since?: number;
+}
+
+const BLANK: Omit<Registration, 'id' | 'since'> = {
+  origin: 'command',
+  connection: '',
+  tags: {},
+  settings: {},
+  identity: {},
+  state: 'pending',
+};
+
+/** All devices of the register, by id. */
+export type Registrations = Map<string, Registration>;
+
+/** Takes an entry into account. Gives the device as it is now. */
+export function apply(registrations: Registrations, entry: JournalEntry): Registration {
+  const { device, at, set, was, since } = entry;
+  const before = registrations.get(was ?? device);
+  if (was !== undefined) registrations.delete(was);
+  const { reason, ...kept } = before ?? BLANK;
+  const why = set.state === undefined ? reason : set.reason;
+  const after: Registration = {
+    ...kept,
+    ...set,
+    id: device,
+    since: since ?? (set.state === undefined ? before?.since : undefined) ?? at,
+    ...(why !== undefined && { reason: why }),
+  };
+  registrations.set(device, after);
+  return after;
+}
+
+/** The register that a journal tells of. */
+export function rebuild(entries: Iterable<JournalEntry>): Registrations {
+  const registrations: Registrations = new Map();
+  for (const entry of entries) apply(registrations, entry);
+  return registrations;
+}
+
+/** The entries of one device, those of its former names included. */
+export function historyOf(entries: readonly JournalEntry[], id: string): JournalEntry[] {
+  let name = id;
+  const own: JournalEntry[] = [];
+  for (const entry of [...entries].reverse()) {
+    if (entry.device !== name) continue;
+    own.unshift(entry);
+    name = entry.was ?? name;
+  }
+  return own;
+}
+
+/** One entry that stands for all that made a device what it is. */
+export function summaryOf({ id, since, ...set }: Registration, at: number): JournalEntry {
+  return { device: id, at, what: 'summary', set, since };
+}
+
+/** The entries with fewer changes of state: of each device's in a row, the last stands for all. The register that follows is the same. */
+export function merged(entries: readonly JournalEntry[]): JournalEntry[] {
+  const last = new Map<string, number>();
+  const kept: (JournalEntry | undefined)[] = [];
+  for (const entry of entries) {
+    const index = last.get(entry.device);
+    const earlier = index === undefined ? undefined : kept[index];
+    const joins = entry.what === 'state' && earlier?.what === 'state';
+    if (joins && index !== undefined) kept[index] = undefined;
+    const changes = joins ? (earlier.changes ?? 1) + (entry.changes ?? 1) : entry.changes;
+    if (entry.was !== undefined) last.delete(entry.was);
+    last.set(entry.device, kept.push(changes === undefined ? entry : { ...entry, changes }) - 1);
+  }
+  return kept.filter((entry) => entry !== undefined);
+}
+
+/** True for a device that is polled, or would be if its wire and profile were there. */
+export function isActive({ state }: Pick<Registration, 'state'>): boolean {
+  return state === 'online' || state === 'degraded' || state === 'offline';
+}

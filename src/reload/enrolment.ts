@@ -1,0 +1,92 @@
+/** What people, and gateway.yaml, decide on devices of the register: checked, written to its journal, and then run by way of a reload. */
+import type { Logger } from 'pino';
+import { type DeviceChange, entryOf } from '../devices/change.js';
+import { admittedProfile } from '../devices/found.js';
+import type { Register } from '../devices/register.js';
+import type { JournalEntry } from '../devices/registration.js';
+import { messageOf, TidegateError } from '../errors.js';
+import { inTurn } from '../ops/in-turn.js';
+import { repeated } from '../ops/repeated.js';
+import { type Site, withEntries } from '../site.js';
+import type { Changes } from './plan.js';
+import type { Reloader } from './reloader.js';
+
+/** Milliseconds between attempts to write down what gateway.yaml admits. */
+const RETRY = 10_000;
+
+/** What an enrolment is given. */
+export interface EnrolmentOptions {
+  readonly register: Register;
+  readonly reloader: Pick<Reloader, 'change'>;
+  /** The site that runs. */
+  site(): Site;
+  readonly log: Logger;
+}
+
+/** Takes decisions on devices. */
+export interface Enrolment {
+  /**
+   * Does what somebody asked for; when it resolves, that is on disk, and runs.
+   * @throws TidegateError USAGE or REGISTER_DEVICE when it cannot be done, REGISTER_STORE when the disk refuses; nothing has changed then
+   */
+  change(change: DeviceChange): Promise<Changes>;
+  /** Approves those that wait and that gateway.yaml admits. Never rejects. */
+  admit(): Promise<void>;
+  /** Runs what the register says now, when that was changed behind the gateway's back. */
+  refresh(): Promise<unknown>;
+}
+
+/** Begins to take decisions. */
+export function openEnrolment({ register, reloader, site: running, log }: EnrolmentOptions): Enrolment {
+  const trouble = repeated(log);
+
+  async function commit(site: Site, entries: readonly JournalEntry[]): Promise<Site> {
+    const next = await withEntries(site, register.devices, entries);
+    await register.commit(entries);
+    return next;
+  }
+
+  /** Those that gateway.yaml admits, as entries. */
+  function admitted(): JournalEntry[] {
+    const context = { registrations: register.devices, at: register.now(), by: 'by gateway.yaml' };
+    return [...register.devices.values()].flatMap((device) => {
+      if (device.state !== 'pending') return [];
+      const profile = admittedProfile(running().config.register, device);
+      return profile === undefined ? [] : [entryOf({ do: 'approve', id: device.id, profile }, context)];
+    });
+  }
+
+  const admit = inTurn(async () => {
+    if (admitted().length === 0) return;
+    await reloader.change(async (site) => {
+      const fit: JournalEntry[] = [];
+      for (const entry of admitted())
+        await withEntries(site, register.devices, [...fit, entry]).then(
+          () => void fit.push(entry),
+          (error: unknown) => trouble.failed(`not approved: ${messageOf(error)}`, { device: entry.device }),
+        );
+      return fit.length > 0 ? commit(site, fit) : site;
+    });
+  });
+
+  async function allAdmitted(): Promise<void> {
+    try {
+      await admit();
+    } catch (error) {
+      trouble.failed(`devices wait for approval: ${messageOf(error)}`);
+      // The disk may take it later; all else needs a person.
+      if (error instanceof TidegateError && error.code === 'REGISTER_STORE')
+        setTimeout(() => void allAdmitted(), RETRY).unref();
+    }
+  }
+
+  return {
+    change: (change) =>
+      reloader.change((site) => {
+        const context = { registrations: register.devices, at: register.now(), by: 'by command' };
+        return commit(site, [entryOf(change, context)]);
+      }),
+    admit: allAdmitted,
+    refresh: () => reloader.change((site) => withEntries(site, register.devices, [])),
+  };
+}
