@@ -129,7 +129,9 @@ describe('an upstream that is', () => {
     await gateway.stop();
     expect(warnings('cloud')).toHaveLength(1);
     expect(numbers(cloud).filter((n) => waiting.includes(n))).toEqual([]);
-    expect((await outbox('export', '--upstream', 'cloud', '--lane', 'live')).stdout.trimEnd().split('\n')).toHaveLength(waiting.length);
+    expect((await outbox('export', '--upstream', 'cloud', '--lane', 'live')).stdout.trimEnd().split('\n')).toHaveLength(
+      waiting.length,
+    );
   });
 
   test('pointed elsewhere takes along what waits', async () => {
