@@ -80,7 +80,11 @@ export async function* browse(wire: Wire, nodes: Nodes, path: string, signal: Ab
   }
 }
 
-async function childrenOf(wire: Wire, nodeId: NodeId): Promise<ReferenceDescription[]> {
+/**
+ * Objects and variables below a node, each once.
+ * @throws Fault; TidegateError USAGE when there is no such node, of kind `reconnect` when the session has ended
+ */
+export async function childrenOf(wire: Wire, nodeId: NodeId): Promise<ReferenceDescription[]> {
   const children: ReferenceDescription[] = [];
   const nodesToBrowse = [
     {

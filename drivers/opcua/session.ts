@@ -1,7 +1,16 @@
 /** One session with an OPC UA server as the runtime sees it. */
-import type { BrowsedNode, DriverContext, Listener, ReadOptions, Session, Subscription } from '../../src/driver.js';
+import type {
+  BrowsedNode,
+  DriverContext,
+  FoundDevice,
+  Listener,
+  ReadOptions,
+  Session,
+  Subscription,
+} from '../../src/driver.js';
 import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { browse } from './browser.js';
+import { discover } from './discovery.js';
 import { Nodes } from './nodes.js';
 import { readPoints } from './reader.js';
 import type { OpcuaAddress, OpcuaConnection, OpcuaDevice } from './schema.js';
@@ -55,6 +64,10 @@ class OpcuaSession implements Session<OpcuaDevice, OpcuaAddress> {
 
   browse(path: string, signal: AbortSignal): AsyncIterable<BrowsedNode> {
     return browse(this.#wire, this.#nodes, path, signal);
+  }
+
+  discover(found: (device: FoundDevice) => void): Promise<{ close(): Promise<void> }> {
+    return discover(this.#wire, this.#nodes, found);
   }
 
   close(): Promise<void> {

@@ -74,9 +74,13 @@ test(
       const session = (await opcua.open(connection, driverContext(folder.data))) as Session;
       const told = new Told();
       try {
-        await session.subscribe?.(device, points, told);
-        all[Math.floor(next() * all.length)]?.();
-        const outcome = await session.read(device, points, { signal }).catch((error: unknown) => error);
+        const fault = all[Math.floor(next() * all.length)];
+        const tried = (async () => {
+          await session.subscribe?.(device, points, told);
+          fault?.();
+          return session.read(device, points, { signal });
+        })();
+        const outcome = await tried.catch((error: unknown) => error);
         if (outcome instanceof Error) {
           expect(isKind(outcome, 'reconnect'), String(outcome)).toBe(true);
           seen.lost += 1;

@@ -4,6 +4,8 @@ import { loadLibrary } from '../../drivers/opcua/library.js';
 import { type Plant, PRESS } from './opcua-peer.js';
 import { TYPES } from './opcua-types.js';
 
+const DI = 'http://opcfoundation.org/UA/DI/';
+
 type Space = NonNullable<OPCUAServer['engine']['addressSpace']>;
 type Variable = ReturnType<ReturnType<Space['getOwnNamespace']>['addVariable']>;
 
@@ -92,6 +94,19 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
   for (let index = 0; index < many; index++) add(`Many.${index}`, 'Double', index);
   for (const name of ['Gone.A', 'Gone.B'])
     variables.get(name)?.setValueFromSource({ dataType: 'Null' }, StatusCodes.BadNoCommunication);
+  const devices = space.registerNamespace(DI);
+  const set = devices.addFolder(space.rootFolder.objects, { browseName: 'DeviceSet' });
+  const pump = own.addObject({ componentOf: set, browseName: 'Pump', nodeId: 's=Pump' });
+  for (const [name, dataType, value] of [
+    ['Manufacturer', 'LocalizedText', { text: 'Acme', locale: 'en' }],
+    ['Model', 'LocalizedText', { text: 'P-7', locale: 'en' }],
+    ['SerialNumber', 'String', '4711'],
+    ['SoftwareRevision', 'String', ''],
+  ] as const) {
+    const property = devices.addVariable({ propertyOf: pump, browseName: name, nodeId: `s=Pump.${name}`, dataType });
+    property.setValueFromSource({ dataType, value });
+    variables.set(`Pump.${name}`, property as Variable);
+  }
   const range = own.addAnalogDataItem({
     componentOf: press,
     browseName: 'Flow',
