@@ -84,7 +84,7 @@ export class Wire {
   readonly #trust: Trust;
   readonly #broken: Set<(error: TidegateError) => void> = new Set();
   readonly #pending: Set<(error: TidegateError) => void> = new Set();
-  readonly #heart: NodeJS.Timeout;
+  #heart: NodeJS.Timeout | undefined;
   #end: TidegateError | undefined;
   #closing: Promise<void> | undefined;
   #signedIn = true;
@@ -102,9 +102,6 @@ export class Wire {
     const lost = () => this.break('the server closed the connection');
     line.client.on('connection_lost', lost).on('close', lost);
     line.session.on('session_closed', lost);
-    // The server may let go of a session earlier than it was asked for.
-    const silence = Math.min(connection.keep_alive, (line.session.timeout || Number.POSITIVE_INFINITY) / 2);
-    this.#heart = setInterval(() => void this.#beat(silence), silence / 2).unref();
     this.#warn();
   }
 
@@ -117,6 +114,7 @@ export class Wire {
     const wire = new Wire(await dial(connection, context, trust), connection, context.log, trust);
     try {
       await wire.#learn(connection.connect_timeout);
+      wire.#watch(connection.keep_alive);
       return wire;
     } catch (error) {
       await wire.close();
@@ -286,6 +284,12 @@ export class Wire {
       const most: unknown = limit?.value?.value;
       if (typeof most === 'number' && most > 0) this.limits[service] = Math.min(this.limits[service], most);
     }
+  }
+
+  #watch(keepAlive: number): void {
+    // The server may let go of a session earlier than it was asked for.
+    const silence = Math.min(keepAlive, (this.session.timeout || Number.POSITIVE_INFINITY) / 2);
+    if (!this.#end) this.#heart = setInterval(() => void this.#beat(silence), silence / 2).unref();
   }
 
   #warn(): void {
