@@ -23,7 +23,7 @@ export async function startFeed(
   listener: Listener,
 ): Promise<Subscription<MqttAddress>> {
   const feed = new Feed(device, points, listener, log);
-  const unwatch = wire.onBroken((error) => feed.broke(error));
+  const unwatch = wire.onEnd((error, closed) => feed.end(closed ? undefined : error));
   let listening: Listening;
   try {
     listening = await hub.listen(feed.topics, (message) => feed.take(message));
@@ -94,10 +94,11 @@ class Feed {
       }
   }
 
-  broke(error: unknown): void {
+  /** The wire is gone; with the error when nobody closed it. */
+  end(error: unknown): void {
     if (this.#closed) return;
     this.close();
-    this.#listener.broke(error);
+    if (error !== undefined) this.#listener.broke(error);
   }
 
   close(): void {

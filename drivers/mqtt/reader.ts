@@ -85,7 +85,7 @@ export class Reader {
       };
       const abort = (): void => settle(() => reject(signal.reason));
       const timer = setTimeout(() => settle(resolve), this.#wire.timeout);
-      const unwatch = this.#wire.onBroken((error) => settle(() => reject(error)));
+      const unwatch = this.#wire.onEnd((error) => settle(() => reject(error)));
       signal.addEventListener('abort', abort);
       if (this.#wire.error) settle(() => reject(this.#wire.error));
       else if (signal.aborted) abort();

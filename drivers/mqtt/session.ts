@@ -73,8 +73,12 @@ class MqttSession implements Session<MqttDevice, MqttAddress> {
     if (this.#wire.error) throw this.#wire.error;
     const wire = await discover(this.#connection, this.#context, found);
     // Two connections, one session: neither goes on without the other.
-    wire.onBroken((error) => this.#wire.break(error));
-    const unwatch = this.#wire.onBroken((error) => void wire.break(error));
+    wire.onEnd((error, closed) => {
+      if (!closed) this.#wire.break(error);
+    });
+    const unwatch = this.#wire.onEnd((error, closed) => {
+      if (!closed) wire.break(error);
+    });
     this.#discovering.add(wire);
     if (this.#wire.error) {
       await wire.close();

@@ -23,6 +23,9 @@ const GOODBYE = 500;
 /** Hears each message. Must not throw. */
 export type OnMessage = (topic: string, payload: Buffer, retained: boolean) => void;
 
+/** Hears of the end of a wire: that it broke, or was closed. */
+export type OnEnd = (error: TidegateError, closed: boolean) => void;
+
 /** An open connection. */
 export class Wire {
   readonly timeout: number;
@@ -31,8 +34,7 @@ export class Wire {
   onMessage: OnMessage = () => {};
   readonly #client: MqttClient;
   readonly #broker: string;
-  /** Told when the wire breaks; not when it is closed. */
-  readonly #onBroken = new Set<(error: TidegateError) => void>();
+  readonly #onEnd = new Set<OnEnd>();
   readonly #pending = new Set<(error: TidegateError) => void>();
 
   /**
@@ -173,26 +175,24 @@ export class Wire {
     }
   }
 
-  /** Tells when the wire breaks; gives what ends the telling. */
-  onBroken(listener: (error: TidegateError) => void): () => void {
-    this.#onBroken.add(listener);
-    return () => this.#onBroken.delete(listener);
+  /** Tells when the wire ends; gives what ends the telling. */
+  onEnd(listener: OnEnd): () => void {
+    this.#onEnd.add(listener);
+    return () => this.#onEnd.delete(listener);
   }
 
   /** Ends the wire as broken; gives the error. */
   break(error: TidegateError): TidegateError {
     if (this.error) return this.error;
-    const listeners = [...this.#onBroken];
-    this.#end(error);
     this.#client.end(true);
-    for (const listener of listeners) listener(error);
+    this.#end(error, false);
     return error;
   }
 
   /** Says goodbye. Never throws. */
   async close(): Promise<void> {
     if (this.error) return;
-    this.#end(new TidegateError('LINK_DOWN', `the connection to ${this.#broker} was closed`));
+    this.#end(new TidegateError('LINK_DOWN', `the connection to ${this.#broker} was closed`), true);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, GOODBYE);
       this.#client.end(false, {}, () => {
@@ -203,12 +203,14 @@ export class Wire {
     this.#client.end(true);
   }
 
-  #end(error: TidegateError): void {
+  #end(error: TidegateError, closed: boolean): void {
     this.error = error;
     this.onMessage = () => {};
-    this.#onBroken.clear();
     this.#client.on('error', () => {});
     for (const reject of [...this.#pending]) reject(error);
+    const listeners = [...this.#onEnd];
+    this.#onEnd.clear();
+    for (const listener of listeners) listener(error, closed);
   }
 
   /** One request and its answer; a broker that does not answer in time is gone, unless `late` says otherwise. */

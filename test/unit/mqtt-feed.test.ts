@@ -214,6 +214,16 @@ describe('stale', () => {
     await told.until(() => told.pushes.length === 1 && told.silences.length === 2);
   });
 
+  test('nobody is silent any more once the session is closed', async () => {
+    const device = deviceOf([POWER], 'hall/plug', { stale: '30ms' });
+    const session = await connect();
+    const closed = await listen(device, session);
+    await session.close();
+    const told = await listen(device);
+    await told.until(() => told.silences.length === 1);
+    expect(closed.silences).toEqual([]);
+  });
+
   test('what the broker kept is uncertain, unless it has its time', async () => {
     broker.publish('hall/plug', { power: 1, at: 1_764_312_000 });
     const timed = pointOf('float64', 'timed', { pointer: '/power', timestamp: '/at' });
@@ -244,6 +254,13 @@ describe('read by hand', () => {
     const device = deviceOf([POWER, RELAY, pointOf('uint16', 'raw', { topic: '{topic}/raw', binary: {} })]);
     const { raw } = await (await connect()).read(device, device.points, { signal, raw: true });
     expect([...(raw?.values() ?? [])]).toEqual(['"4"', 'ON', '0a 0b']);
+  });
+
+  test('closed, whoever waits for a device is told so', async () => {
+    const device = deviceOf([POWER]);
+    const session = await connect({ timeout: '1m' });
+    broker.aedes.on('subscribe', () => void session.close());
+    await expect(session.read(device, device.points, { signal })).rejects.toMatchObject({ kind: 'reconnect' });
   });
 
   test('whoever leaves is not kept waiting', async () => {
