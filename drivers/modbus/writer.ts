@@ -7,8 +7,9 @@ import type { ModbusAddress } from './schema.js';
 import type { Wire } from './wire.js';
 
 const ILLEGAL_FUNCTION = 1;
-/** Acknowledge and server device busy: the same request may pass later. */
-const LATER = [5, 6];
+/** It is at work, or has no time; the same request may pass later. */
+const ACKNOWLEDGE = 5;
+const BUSY = 6;
 
 /** A unit, and what writing to it has taught. */
 export interface Target {
@@ -72,7 +73,7 @@ function encode(point: Point, codec: Codec, raw: Value, into: Buffer): Buffer {
 async function fetch(wire: Wire, unit: number, point: Point<ModbusAddress>, span: number): Promise<Buffer> {
   const { table, address } = point.address;
   const reply = await wire.request(readRequest(unit, table, address, span));
-  if (reply instanceof Failure) throw failed(point, reply);
+  if (reply instanceof Failure) throw failed(point, reply, false);
   return Buffer.from(reply.subarray(DATA_AT, DATA_AT + span * 2));
 }
 
@@ -83,9 +84,12 @@ async function send(wire: Wire, point: Point, request: Buffer, instead?: Buffer)
   if (reply instanceof Failure) throw failed(point, reply);
 }
 
-function failed(point: Point, failure: Failure): TidegateError {
-  if (!failure.silent && !LATER.includes(failure.code)) return refused(point, failure.reason);
-  return new TidegateError('DEVICE_UNAVAILABLE', `${point.id} was not written: ${failure.reason}`);
+/** `sent`: it was the write itself that failed, so that the device may have taken what it did not answer for. */
+function failed(point: Point, { silent, code, reason }: Failure, sent = true): TidegateError {
+  if (!silent && code !== ACKNOWLEDGE && code !== BUSY) return refused(point, reason);
+  const known = !sent || code === BUSY;
+  const what = known ? `${point.id} was not written` : `whether ${point.id} was written is not known`;
+  return new TidegateError('DEVICE_UNAVAILABLE', `${what}: ${reason}`);
 }
 
 const refused = (point: Point, why: string): TidegateError =>

@@ -97,14 +97,21 @@ describe('writing', () => {
       refused('holding-1 cannot be written: its access is read'),
     );
     peer.answer = (asked) => refusing(asked, 6);
-    await expect(write(writable('uint16', {}), 1)).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE', kind: 'retry' });
+    const later = (message: string): object => ({ code: 'DEVICE_UNAVAILABLE', kind: 'retry', message });
+    await expect(write(writable('uint16', {}), 1)).rejects.toMatchObject(
+      later('holding-3 was not written: exception 06 (server device busy)'),
+    );
+    peer.answer = (asked) => refusing(asked, 5);
+    await expect(write(writable('uint16', {}), 1)).rejects.toMatchObject(
+      later('whether holding-3 was written is not known: exception 05 (acknowledge)'),
+    );
   });
 
   test('a write without reply may or may not have been taken: later', async () => {
     const { session } = await setUp(() => undefined, { timeout: '30ms' });
     await expect(session.write?.(deviceOf([]), writable('uint16', {}), 1, signal)).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
-      message: 'holding-3 was not written: timeout',
+      message: 'whether holding-3 was written is not known: timeout',
     });
   });
 });
