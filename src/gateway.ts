@@ -162,8 +162,9 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     if (deliver) await broker.use(site.config.broker);
     showLocally();
     undo.push(['pollers', () => pollers.stop()]);
-    await pollers.use(linesOf(site, folder));
-    const [changed] = deliver ? await Promise.all([register.open(), upstreams.open()]) : [];
+    // The thread of the outboxes loads what it needs while this one opens the wires.
+    const opening = deliver ? Promise.all([register.open(), upstreams.open()]) : [];
+    const [[changed]] = await Promise.all([opening, pollers.use(linesOf(site, folder))]);
     if (deliver) register.use(configurationOf(site));
     openReads();
     // Not before all runs that a reload may change.

@@ -70,9 +70,9 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
   async function openOne(id: string, config: UpstreamConfig): Promise<Upstream> {
     const { gateway, folder, clock } = options;
     await busy.get(id);
-    const { openUpstream } = await import('./upstream.js');
+    const [store, { openUpstream }] = await Promise.all([theStore(), import('./upstream.js')]);
     const log = options.log.child({ upstream: id });
-    return openUpstream({ id, config, gateway, folder, store: await theStore(), log, clock });
+    return openUpstream({ id, config, gateway, folder, store, log, clock });
   }
 
   function theStore(): Promise<Store> {

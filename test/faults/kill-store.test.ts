@@ -121,8 +121,7 @@ class Strikes {
   }
 
   #start(options: Partial<CrashOptions>, wrapper: readonly string[]): Writer {
-    const { cloud, folder } = this.scene;
-    return Writer.start({ url: cloud.url, folder, buffer: {}, first: this.#next, ...options }, ...wrapper);
+    return Writer.start({ ...this.scene.writes, buffer: {}, first: this.#next, ...options }, ...wrapper);
   }
 
   #note(writer: Writer, { buffer }: Partial<CrashOptions>): void {

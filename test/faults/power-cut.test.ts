@@ -21,7 +21,7 @@ describe.each(['ext4', 'xfs'] as const)('a power cut on %s', { timeout: 60_000 +
     const scene = await Scene.set(volume.folder);
     let next = 1;
     for (let cut = 0; cut < CUTS; cut++) {
-      const writer = Writer.start({ url: scene.cloud.url, folder: volume.folder, buffer: MODES[mode], first: next });
+      const writer = Writer.start({ ...scene.writes, buffer: MODES[mode], first: next });
       // Now and then it strikes while the outbox is being opened.
       if (scene.draw() < 0.8) {
         await writer.accepts();

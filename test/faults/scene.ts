@@ -6,9 +6,10 @@ import type { Account } from '../../src/delivery/counters.js';
 import type { StreamName } from '../../src/delivery/rows.js';
 import { readOutboxStatus } from '../../src/delivery/status.js';
 import { TestBroker } from '../support/broker.js';
+import type { CrashOptions } from '../support/crash-child.js';
 import type { Verdict } from '../support/ledger.js';
 import { random } from '../support/random.js';
-import { StallProbe } from '../support/stall.js';
+import { stallsTold } from '../support/stall.js';
 import { openTestUpstream, temporaryFolder } from '../support/upstream.js';
 import { expectPromiseKept } from './promise.js';
 
@@ -40,16 +41,21 @@ export class Scene {
   private constructor(
     readonly cloud: TestBroker,
     readonly folder: string,
-    private readonly probe: StallProbe,
+    /** Where a process that is to be struck tells how long it had to wait. */
+    readonly stalls: string,
   ) {}
 
   /** @param folder where the outbox is; the folder's other files stay on the system's disk */
   static async set(folder = temporaryFolder()): Promise<Scene> {
     const cloud = await TestBroker.start();
     onTestFinished(() => cloud.down());
-    const probe = await StallProbe.start(temporaryFolder());
-    onTestFinished(() => probe.stop());
-    return new Scene(cloud, folder, probe);
+    return new Scene(cloud, folder, `${temporaryFolder()}/stalls`);
+  }
+
+  /** What a writer is told of it. */
+  get writes(): Pick<CrashOptions, 'url' | 'folder' | 'stalls'> {
+    const { cloud, folder, stalls } = this;
+    return { url: cloud.url, folder, stalls };
   }
 
   /** A whole number from 1 on. */
@@ -83,9 +89,9 @@ export class Scene {
    * @param strict that each was on disk when it was told
    */
   struck(died: number, accepted: readonly { n: number; at: number }[], strict = false): void {
-    const stall = this.probe.take();
-    const due = strict ? died : died - FLUSH - 4 * stall - 100;
-    for (const { n, at } of accepted) if (at <= due) this.mustArrive.push(n);
+    const stall = stallsTold(this.stalls, died);
+    const grace = (at: number): number => (strict ? 0 : FLUSH + 4 * stall(at) + 100);
+    for (const { n, at } of accepted) if (at <= died - grace(at)) this.mustArrive.push(n);
     this.#strikes++;
     this.#largest = Math.max(this.#largest, largestSegment(this.folder));
   }

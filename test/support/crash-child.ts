@@ -6,12 +6,15 @@ import { openStore } from '../../src/delivery/store.js';
 import { openUpstream } from '../../src/delivery/upstream.js';
 import { setClock } from './clock.js';
 import { random } from './random.js';
+import { tellStalls } from './stall.js';
 
 /** What the process is to do; its only argument, as JSON. */
 export interface CrashOptions {
   /** Of the broker. */
   readonly url: string;
   readonly folder: string;
+  /** The file in which it tells how long it had to wait. */
+  readonly stalls: string;
   /** Keys of `buffer`, as in gateway.yaml. */
   readonly buffer: object;
   /** Number of the first event. */
@@ -23,7 +26,8 @@ export interface CrashOptions {
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as CrashOptions;
-const { url, folder, buffer, first, noise = 0, spacing } = options;
+const { url, folder, stalls, buffer, first, noise = 0, spacing } = options;
+void tellStalls(stalls);
 const { upstreams } = gatewaySchema.parse({
   gateway: 'g',
   upstreams: { cloud: { url, version: '3.1.1', reconnect: { min: '10ms', max: '40ms' }, buffer } },

@@ -1,41 +1,41 @@
-/** Measures how long this machine makes a process wait: for the processor and for `fsync`. What no program could do better is no fault of ours. */
-import { type FileHandle, open } from 'node:fs/promises';
+/** How long a process had to wait, for the processor and for `fsync`, as it tells itself: what no program could do better is no fault of ours. */
+import { readFileSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 
-/** Writes and syncs a small file without pause, and remembers the longest wait. */
-export class StallProbe {
-  #longest = 0;
-  #since = performance.now();
-  #running = true;
-  readonly #done: Promise<void>;
+/** Milliseconds between two looks. */
+const EVERY = 20;
 
-  private constructor(file: FileHandle) {
-    this.#done = this.#run(file);
+/** Writes and syncs a line again and again until the process dies: when, and how much longer than it should the last time took. */
+export async function tellStalls(path: string): Promise<void> {
+  const file = await open(path, 'w');
+  for (let wait = 0; ; ) {
+    const since = performance.now();
+    await file.write(`${Date.now()} ${Math.ceil(wait)}\n`);
+    await file.sync();
+    await new Promise((resolve) => setTimeout(resolve, EVERY).unref());
+    wait = performance.now() - since - EVERY;
   }
+}
 
-  static async start(folder: string): Promise<StallProbe> {
-    return new StallProbe(await open(`${folder}/stall-probe`, 'w'));
-  }
+/**
+ * What a process told that died at a time (milliseconds since 1970). The next one tells anew.
+ * @returns gives the longest wait after another time, in milliseconds; a wait that it died in counts. Infinite if it never came to tell
+ */
+export function stallsTold(path: string, died: number): (since: number) => number {
+  const lines = read(path).matchAll(/^(\d+) (\d+)\n/gm);
+  const told = Array.from(lines, ([, at, wait]) => ({ at: Number(at), wait: Number(wait) }));
+  const last = told.at(-1);
+  if (!last) return () => Number.POSITIVE_INFINITY;
+  return (since) =>
+    told.reduce((longest, { at, wait }) => (at < since ? longest : Math.max(longest, wait)), died - last.at);
+}
 
-  /** Milliseconds of the longest wait since the last call; one that still lasts counts. */
-  take(): number {
-    const longest = Math.max(this.#longest, performance.now() - this.#since);
-    this.#longest = 0;
-    return longest;
-  }
-
-  async stop(): Promise<void> {
-    this.#running = false;
-    await this.#done;
-  }
-
-  async #run(file: FileHandle): Promise<void> {
-    while (this.#running) {
-      this.#since = performance.now();
-      await file.write('x', 0);
-      await file.sync();
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      this.#longest = Math.max(this.#longest, performance.now() - this.#since - 20);
-    }
-    await file.close();
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  } finally {
+    rmSync(path, { force: true });
   }
 }
