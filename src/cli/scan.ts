@@ -83,7 +83,7 @@ function textOf(connection: string, first: number, last: number, found: readonly
       .map(([key, value]) => `${key}: ${value}`)
       .join(', '),
     printable(Object.values(identity).join(' ')) || 'does not say who it is',
-    device ?? '– not known: --register has it wait for approval',
+    device ?? '– not known',
   ]);
   return formatTable(['found at', 'says it is', 'device'], rows, []).join('\n');
 }

@@ -69,7 +69,7 @@ describe.each([
       0,
       `found at  says it is              device
 unit: 1   does not say who it is  meter-1
-unit: 3   Acme                    – not in gateway.yaml
+unit: 3   Acme                    – not known
 `,
     ]);
     const asJson = await tidegate('scan', 'hall', '--from', '2', '--to', '3', '--json');

@@ -131,7 +131,7 @@ export class Plant {
     { runs = 1, forgetful = false }: Pick<Aftermath, 'runs' | 'forgetful'> = {},
   ): Promise<Verdict> {
     const mustArrive = this.device.shown.map(({ n }) => n).filter((n) => n <= last);
-    const received = this.cloud.received.filter(({ topic }) => !topic.endsWith('/status'));
+    const received = this.cloud.received.filter(({ topic }) => topic !== 'tidegate/g/status');
     const [file] = await readOutboxStatus(this.folder);
     if (!file) throw new Error('there is no outbox file');
     const { accounts } = file;
@@ -140,6 +140,6 @@ export class Plant {
   }
 
   private telemetry(): TestBroker['received'] {
-    return this.cloud.received.filter(({ topic }) => topic.startsWith('tidegate/g/counter'));
+    return this.cloud.received.filter(({ topic }) => /^tidegate\/g\/counter.*\/telemetry$/.test(topic));
   }
 }

@@ -29,7 +29,7 @@ async function plant() {
   const time = new FakedTime(folder);
   const upstream = { buffer: { flush: '100ms', live_for: '300ms' } };
   const file = writeCountingSite({ folder, device: device.port, url: cloud.url, upstream });
-  const telemetry = () => cloud.received.filter(({ topic }) => topic.startsWith('tidegate/g/counter'));
+  const telemetry = () => cloud.received.filter(({ topic }) => /^tidegate\/g\/counter.*\/telemetry$/.test(topic));
   const messages = () => telemetry().map(({ payload }) => JSON.parse(payload) as Message);
 
   return {
@@ -52,7 +52,7 @@ async function plant() {
       });
       const arrived = messages();
       expect(await gateway.stop('SIGTERM')).toBe(0);
-      const received = cloud.received.filter(({ topic }) => !topic.endsWith('/status'));
+      const received = cloud.received.filter(({ topic }) => topic !== 'tidegate/g/status');
       const [status] = await readOutboxStatus(folder);
       if (!status) throw new Error('there is no outbox file');
       const { accounts } = status;

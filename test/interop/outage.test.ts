@@ -140,7 +140,8 @@ points: { count: { address: 0, type: uint16, every: 50ms } }
   test('within each run of the gateway, ids have no holes', async () => {
     expect(await gateway.stop('SIGTERM')).toBe(0);
     const runs = new Map<string, Set<number>>();
-    for (const { id } of received()) {
+    const news = subscriber.received().filter(({ topic }) => topic === TOPIC.replace('telemetry', 'status'));
+    for (const { id } of [...received(), ...news.map(({ payload }) => JSON.parse(payload) as Telemetry)]) {
       const [, epoch = '', seq = ''] = id.split(':');
       runs.set(epoch, (runs.get(epoch) ?? new Set()).add(Number(seq)));
     }
