@@ -1,5 +1,6 @@
 /** Two ends of a connection within the process: what is written to one is read from the other. */
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import { WholeDuplex } from './whole-duplex.js';
 
 /** Two joined ends; when one is destroyed, so is the other. */
 export function duplexPair(): [Duplex, Duplex] {
@@ -9,7 +10,7 @@ export function duplexPair(): [Duplex, Duplex] {
   return [a, b];
 }
 
-class End extends Duplex {
+class End extends WholeDuplex {
   other: End | undefined;
   /** Whoever wrote to the other end and waits until this one is read. */
   #written: (() => void) | undefined;

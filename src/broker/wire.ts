@@ -4,12 +4,12 @@
  * somebody who does not read.
  */
 import type { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
 import { type BrokerUser, isLoopback, type Rights } from '../config/broker.js';
 import { messageOf } from '../errors.js';
 import { owned } from '../ops/owner.js';
 import { formatSize } from '../units.js';
 import type { RefusalKind } from './refusals.js';
+import { WholeDuplex } from './whole-duplex.js';
 
 /** What a client may take. */
 export interface WireLimits {
@@ -33,7 +33,7 @@ const REST = 0.1;
 /** Milliseconds for the last words to a client. */
 const LINGER = 1_000;
 
-export class Wire extends Duplex {
+export class Wire extends WholeDuplex {
   readonly address: string;
   /** The client runs on this machine. */
   readonly near: boolean;

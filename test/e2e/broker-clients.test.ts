@@ -1,4 +1,5 @@
 import { MqttClient } from 'mqtt';
+import { generate } from 'mqtt-packet';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Broker } from '../../src/broker/broker.js';
 import { startLocal, subscribe, visit } from '../support/local-broker.js';
@@ -152,4 +153,16 @@ test('a connection within the process has all rights, and ends with the broker',
   const closed = new Promise<void>((resolve) => driver.client.once('close', () => resolve()));
   await broker.close();
   await closed;
+});
+
+test('a packet that comes in many pieces before anybody looks is taken whole, also within the process', async () => {
+  const broker = await startLocal(USERS);
+  const stream = broker.connect();
+  stream.cork();
+  for (const byte of generate({ cmd: 'connect', protocolVersion: 4, clean: true, clientId: 'pieces', keepalive: 0 }))
+    stream.write(Buffer.from([byte]));
+  stream.uncork();
+  const answer: number[] = [];
+  stream.on('data', (chunk: Buffer) => void answer.push(...chunk));
+  await vi.waitFor(() => expect(answer).toEqual([0x20, 2, 0, 0]));
 });
