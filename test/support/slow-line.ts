@@ -8,13 +8,13 @@ export class SlowLine implements Transport {
   readonly busy = new Map<number, number>();
   readonly reads = new Map<number, number>();
   readonly #byteTime: number;
-  readonly #answer: number;
+  readonly #answer: (unit: number) => number;
   readonly #dead: ReadonlySet<number>;
   #onData: (chunk: Buffer) => void = () => {};
   #asked: { unit: number; at: number } | undefined;
 
-  /** Devices need `answer` milliseconds; those in `dead` never answer. Every register holds its address. */
-  constructor(byteTime: number, answer: number, dead: Iterable<number>) {
+  /** A unit needs `answer` milliseconds; those in `dead` never answer. Every register holds its address. */
+  constructor(byteTime: number, answer: (unit: number) => number, dead: Iterable<number>) {
     this.#byteTime = byteTime;
     this.#answer = answer;
     this.#dead = new Set(dead);
@@ -31,7 +31,7 @@ export class SlowLine implements Transport {
     const words = Buffer.alloc(2 * count);
     for (let at = 0; at < count; at += 1) words.writeUInt16BE(address + at, 2 * at);
     const reply = lineFrame('rtu', Buffer.from([unit, code, words.length, ...words]));
-    const wait = (request.length + reply.length) * this.#byteTime + this.#answer;
+    const wait = (request.length + reply.length) * this.#byteTime + this.#answer(unit);
     setTimeout(() => {
       this.#add(unit, wait);
       this.#asked = undefined;
