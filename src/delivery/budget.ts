@@ -26,8 +26,11 @@ import { joined, MOST_LEVELS, thin } from './thinning.js';
 const MOST_KEPT_FREE = 100_000_000;
 /** Most rows that are removed for one reason in one commit. */
 const MOST_REMOVED = 1_000;
-/** Most rows, and readings, that one slice of thinning takes: the bound on how long a commit may wait for it. */
-const SLICE = { rows: 32, readings: 60_000 };
+/**
+ * Most rows and readings that one slice of thinning takes, and about how many milliseconds: a commit waits for one slice at most. On slow
+ * boards it takes fewer readings, but two rows (up to `pair` readings): alone, what a row holds of a bucket never becomes less.
+ */
+const SLICE = { rows: 32, readings: 60_000, pair: 120_000, time: 100 };
 /** Small rows are joined until they hold so many readings, or there are so many of them; a row with a quarter of that is not small. */
 const JOINED = { rows: 64, readings: 2_000 };
 /** Thinning begins when this share of the room is used, … */
@@ -84,6 +87,8 @@ export class Budget {
   readonly #corrections: Corrections;
   /** By level: no row of it up to this one can be thinned out. So a slice does not look through all that was thinned out before. */
   readonly #thinnedUpTo = new Map<number, number>();
+  /** Readings that a slice may take on this machine. */
+  #sliceReadings = SLICE.readings;
   /** Rows up to this one are joined as far as they can be. */
   #joinedUpTo: number;
 
@@ -161,9 +166,20 @@ export class Budget {
   thinSlice({ live }: Removable): Removed | undefined {
     for (const level of this.#rows.levels('live')) {
       const rows = level < MOST_LEVELS ? this.#slice(level, live) : [];
-      if (rows.length > 0) return this.#thin(level, rows);
+      if (rows.length > 0) return this.#timed(rows, () => this.#thin(level, rows));
     }
     return undefined;
+  }
+
+  /** Does a slice, and learns from it how much the next one may take. */
+  #timed(rows: readonly RowHead[], slice: () => Removed): Removed {
+    const readings = rows.reduce((sum, row) => sum + row.readings, 0);
+    const began = performance.now();
+    const removed = slice();
+    const due = (readings * SLICE.time) / Math.max(0.1, performance.now() - began);
+    // Slowly up: a disk that stalled once says little of the next slice.
+    this.#sliceReadings = Math.min(SLICE.readings, due, this.#sliceReadings * 2);
+    return removed;
   }
 
   /** After a transaction that failed: what was thinned out in it was not. */
@@ -335,7 +351,8 @@ export class Budget {
         continue;
       }
       readings += row.readings;
-      const full = rows.length === SLICE.rows || (rows.length > 0 && readings > SLICE.readings);
+      const most = rows.length > 1 ? this.#sliceReadings : SLICE.pair;
+      const full = rows.length === SLICE.rows || (rows.length > 0 && readings > most);
       if (!fits || full || (rows[0] && !this.#countAlike(rows[0], row))) break;
       rows.push(row);
     }

@@ -303,6 +303,8 @@ export class Outbox {
     const chunks = STREAMS.flatMap((name) =>
       chunked(this.#streams[name].inMemory().filter(({ saving }) => !saving)).map((entries) => ({ name, entries })),
     );
+    // A disk that refuses is tried with little: to pack all of memory again and again would hold up what is live.
+    if (this.#failing) chunks.length = Math.min(1, chunks.length);
     const settled = { alarm: alarm.takeEnds(), live: live.takeEnds() };
     const rejected = this.#rejections.take();
     const requeue = this.#rejections.nextRequeue(this.#lastSeq + 1, this.#kept());

@@ -6,6 +6,8 @@ import type { Notice, Opened, Request } from './store.js';
 
 const files = new Map<number, SegmentFile>();
 let tell: (notice: Notice) => void;
+/** Files to tend, a step each in turn; there is but one turn at a time, so that a request waits for one step at most. */
+const untended = new Set<number>();
 
 /** Answers requests. */
 export const serve: Serve<Request, Notice> = (telling) => {
@@ -47,7 +49,7 @@ function answer({ file: handle, call }: Request): unknown {
   if (!file) throw new TidegateError('OUTBOX_STORE', 'the outbox file is closed');
   switch (call.op) {
     case 'commit':
-      setImmediate(tend, handle);
+      tendSoon(handle);
       return file.commit(call.commit);
     case 'next':
       return file.next(call.stream, call.after, call.upTo);
@@ -67,15 +69,24 @@ function answer({ file: handle, call }: Request): unknown {
   }
 }
 
+function tendSoon(handle: number): void {
+  if (untended.size === 0) setImmediate(tend);
+  untended.add(handle);
+}
+
 /** Thins out and joins, step by step, letting requests pass in between. A disk that refuses is told by the next commit. */
-function tend(handle: number): void {
+function tend(): void {
+  const [handle] = untended;
+  if (handle === undefined) return;
+  untended.delete(handle);
   try {
     const file = files.get(handle);
     const gone = file?.thin();
     if (gone) tell({ file: handle, removed: [gone] });
-    if (gone || file?.join()) setImmediate(tend, handle);
+    if (gone || file?.join()) untended.add(handle);
   } catch {
     // The transaction is undone; nothing is lost.
   }
   tellSalvage(handle);
+  if (untended.size > 0) setImmediate(tend);
 }

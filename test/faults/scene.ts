@@ -23,7 +23,7 @@ const WINDOW = 32;
 export const UNTOLD = 1_000;
 
 /** How often a fault strikes: the environment variable, or a few times. */
-export function times(name: 'KILLS' | 'CUTS', few: number): number {
+export function times(name: 'KILLS' | 'CUTS' | 'METERS', few: number): number {
   return Number(process.env[name] ?? few);
 }
 

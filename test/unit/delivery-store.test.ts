@@ -1,0 +1,82 @@
+/** The outboxes' worker thread: what takes long is done in slices, and whoever asks meanwhile waits for one of them at most. */
+import { statSync } from 'node:fs';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { Limits } from '../../src/delivery/budget.js';
+import { type Commit, type NewSegment, SegmentFile } from '../../src/delivery/segment-file.js';
+import { openStore, type StoreFile } from '../../src/delivery/store.js';
+import { random } from '../support/random.js';
+import { temporaryFolder } from '../support/upstream.js';
+
+const BASE = { boot: 'test', zero: 0 };
+const LARGE: Limits = {
+  size: 16_000_000,
+  keepFree: 0,
+  rejected: 0,
+  whenFull: { alarm: 'drop-oldest', live: 'thin' },
+};
+const NAMES = Array.from({ length: 100 }, (_, i) => `p${i}`);
+const NOTHING = { after: 0, upTo: 0, settled: [] };
+
+/** Row `n`: twenty seconds of a device, all texts: none of them may go, so that thinning has much to do and gains nothing. */
+function segment(epoch: number, n: number, draw: () => number): NewSegment {
+  const events = Array.from({ length: 20 }, (_, i) => [
+    0,
+    20 * n + i,
+    (20 * n + i) * 1000,
+    NAMES.map(() => `${draw()}`),
+  ]);
+  const [from, to] = [20_000 * n, 20_000 * n + 19_000];
+  const head = { epoch, firstSeq: 20 * n, lastSeq: 20 * n + 19, events: 20, readings: 2_000, from, to, kept: to };
+  return {
+    stream: 'live',
+    ...head,
+    device: 'd',
+    gap: null,
+    text: JSON.stringify({ shapes: [['d', 't', NAMES]], events }),
+  };
+}
+
+function commitOf(segments: NewSegment[], upTo: number): Commit {
+  const removable = { alarm: NOTHING, live: { after: 0, upTo, settled: [] } };
+  return { segments, removable, settled: { alarm: {}, live: {} }, rejected: [] };
+}
+
+/** A file with so many rows, closed. */
+function filled(path: string, rows: number): void {
+  const draw = random(3);
+  const file = new SegmentFile(path, LARGE, BASE);
+  for (let n = 1; n <= rows; n++) file.commit(commitOf([segment(file.epoch, n, draw)], 0));
+  file.close();
+}
+
+async function opened(path: string, limits: Limits): Promise<StoreFile> {
+  const store = openStore();
+  const file = await store.open(path, limits, BASE);
+  onTestFinished(async () => {
+    await file.close();
+    await store.close();
+  });
+  return file;
+}
+
+test('a commit waits for one slice of thinning at most', async () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  filled(path, 300);
+  // Nearly as large as it may be. Each slice is told.
+  const file = await opened(path, { ...LARGE, size: Math.ceil(statSync(path).size * 1.12) });
+  expect(file.room).toBeLessThan(0);
+  let slices = 0;
+  file.onRemoved(() => slices++);
+  const draw = random(4);
+  await file.commit(commitOf([], 300));
+  const commits = [301, 302, 303].map((n) => commitOf([segment(file.epoch, n, draw)], 300));
+  for (const commit of commits) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const before = slices;
+    await file.commit(commit);
+    // One that was over before the commit was asked for may be heard of only now.
+    expect(slices - before).toBeLessThanOrEqual(2);
+  }
+  const then = slices;
+  await vi.waitFor(() => expect(slices).toBeGreaterThan(then + 5), 10_000);
+});
