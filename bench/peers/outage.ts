@@ -5,8 +5,9 @@
 
 import { deflated } from '../../src/delivery/body.js';
 import type { Limits } from '../../src/delivery/budget.js';
+import type { NewSegment } from '../../src/delivery/commit.js';
 import { encodeSegment } from '../../src/delivery/segment.js';
-import { type NewSegment, SegmentFile } from '../../src/delivery/segment-file.js';
+import { SegmentFile } from '../../src/delivery/segment-file.js';
 import type { TelemetryEvent } from '../../src/model.js';
 import { answer } from '../peer.js';
 import { usageOf } from '../usage.js';

@@ -253,9 +253,9 @@ export class Budget {
     this.#thinnedUpTo.set(level, Math.min(id - 1, this.#thinnedUpTo.get(level) ?? 0));
   }
 
-  /** Bytes in use, with those that the write-ahead log may take. */
+  /** Bytes in use, with those that the write-ahead log may take, and those that are to be carried over from a damaged file. */
   #used(): number {
-    return bytesInUse(this.#db) + this.#reserve;
+    return this.#rows.legs.reduce((sum, { bytes }) => sum + bytes, bytesInUse(this.#db) + this.#reserve);
   }
 
   /** Most bytes that the file and its log may have: the budget, or what it has by now and the disk can still give. */

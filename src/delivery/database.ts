@@ -1,6 +1,7 @@
 /** The database of an outbox file: its settings, and the parts that work on it. */
 import type Database from 'better-sqlite3';
 import { Budget, type Limits } from './budget.js';
+import { Carrier } from './carrier.js';
 import type { Corrections } from './correction.js';
 import { type Ledger, openLedger } from './counters.js';
 import { bringUpToDate, formatOf, Rows } from './rows.js';
@@ -18,6 +19,7 @@ export interface Opened {
   readonly rows: Rows;
   readonly budget: Budget;
   readonly ledger: Ledger;
+  readonly carrier: Carrier;
 }
 
 /**
@@ -39,5 +41,6 @@ export function openParts(db: Database.Database, path: string, limits: Limits, c
   db.pragma(`max_page_count = ${Math.floor(size / page)}`);
   const rows = new Rows(db);
   const budget = new Budget(db, rows, path, limits, 2 * log, corrections);
-  return { db, page, rows, budget, ledger: openLedger(db) };
+  const ledger = openLedger(db);
+  return { db, page, rows, budget, ledger, carrier: new Carrier(db, rows, ledger, path) };
 }

@@ -2,6 +2,7 @@
  * What an outbox file holds, event by event, read beside the gateway that writes it or while none runs. Each row is a read of its own:
  * memory stays small whatever the file holds, and no long transaction keeps the writer's log from being folded into the file.
  */
+import { dirname, join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import type { KeptLane } from '../model.js';
@@ -9,10 +10,14 @@ import { inflated } from './body.js';
 import { Corrections, corrected } from './correction.js';
 import { gapOf } from './gap.js';
 import type { Told } from './json-payload.js';
+import { firstReadable, readLegs } from './legs.js';
 import { hasRejected, type RejectedRow, rejectedEvent } from './rejected-table.js';
 import { headOf, type Row, type StreamName } from './rows.js';
 import { decodeSegment } from './segment.js';
 import { readStarts } from './starts.js';
+
+/** How a file is opened that others may have open. */
+const READ = { readonly: true, timeout: 5000 };
 
 /** One event that is kept. */
 export interface KeptEvent {
@@ -36,10 +41,17 @@ export async function* readEvents(
   const { default: Sqlite } = await import('better-sqlite3');
   let db: Database.Database | undefined;
   try {
-    db = new Sqlite(file, { readonly: true, timeout: 5000 });
+    db = new Sqlite(file, READ);
     const corrections = new Corrections(readStarts(db));
     for (const lane of lanes)
-      yield* lane === 'rejected' ? readRejected(db, corrections) : readWaiting(db, lane, gapTopic, corrections);
+      yield* lane === 'rejected'
+        ? readRejected(db, corrections)
+        : readWaiting(
+            rowsOf(db, lane, (name) => new Sqlite(join(dirname(file), name), READ)),
+            lane,
+            gapTopic,
+            corrections,
+          );
   } catch (error) {
     if ((error as { code?: unknown }).code === undefined) throw error;
     throw new TidegateError('OUTBOX_OPEN', `${file} cannot be read as an outbox: ${(error as Error).message}`, {
@@ -50,15 +62,40 @@ export async function* readEvents(
   }
 }
 
+/** The rows of a stream, oldest first; those still in a damaged file in their place, as far as they can be read. */
+function* rowsOf(db: Database.Database, lane: StreamName, open: (name: string) => Database.Database): Generator<Row> {
+  const next = db.prepare<[number, number], Row>(`SELECT * FROM ${lane} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`);
+  let at = 0;
+  const own = function* (upTo: number): Generator<Row> {
+    for (let row = next.get(at, upTo); row; row = next.get(at, upTo)) {
+      at = row.id;
+      yield row;
+    }
+  };
+  for (const leg of readLegs(db).filter(({ stream }) => stream === lane)) {
+    yield* own(leg.after);
+    const source = open(leg.source);
+    try {
+      for (let { row } = firstReadable(source, leg); row; { row } = firstReadable(source, { ...leg, after: at })) {
+        at = row.id;
+        yield { body: null, ...row };
+      }
+    } finally {
+      source.close();
+    }
+    at = leg.upTo;
+  }
+  yield* own(Number.MAX_SAFE_INTEGER);
+}
+
 function* readWaiting(
-  db: Database.Database,
+  rows: Iterable<Row>,
   lane: StreamName,
   gapTopic: string,
   corrections: Corrections,
 ): Generator<KeptEvent> {
-  const next = db.prepare<[number], Row>(`SELECT * FROM ${lane} WHERE id > ? ORDER BY id LIMIT 1`);
   let last = { epoch: 0, seq: 0 };
-  for (let row = next.get(0); row; row = next.get(row.id)) {
+  for (const row of rows) {
     const { epoch } = row;
     for (const { seq, event } of eventsOf(row, lane, gapTopic, corrections)) {
       // Thinning out may join rows that were told with some that were not.

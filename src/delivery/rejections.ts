@@ -1,12 +1,12 @@
 /** What the upstream refused for good, on its way to the disk, where it is kept for a person to look at (Dead Letter Channel). */
 import { TidegateError } from '../errors.js';
 import type { GapEvent } from '../model.js';
+import type { Requeue, Requeued } from './commit.js';
 import type { Entry } from './entry.js';
 import { merged } from './gap.js';
 import type { Kept, Rejected } from './rejected-table.js';
 import type { StreamName } from './rows.js';
 import { encodeSegment } from './segment.js';
-import type { Requeue, Requeued } from './segment-file.js';
 
 /** Most refused events that one transaction takes back. */
 export const REQUEUED_AT_ONCE = 500;

@@ -2,6 +2,7 @@
 import type Database from 'better-sqlite3';
 import type { Event, GapCause } from '../model.js';
 import type { Corrections } from './correction.js';
+import { type Leg, readLegs } from './legs.js';
 import { REJECTED_TABLE } from './rejected-table.js';
 import { type Holding, readStock, Stock } from './stock.js';
 
@@ -107,14 +108,18 @@ export interface Content {
 export class Rows {
   readonly #db: Database.Database;
   readonly #stock: Stock;
+  /** What waits in a damaged file, and belongs here. */
+  readonly legs: Leg[];
 
   constructor(db: Database.Database) {
     this.#db = db;
     this.#stock = new Stock(db);
+    this.legs = readLegs(db);
   }
 
   /** Does work in one transaction: all of it, or nothing. */
   atomically<Result>(work: () => Result): Result {
+    const [stock, legs] = [this.#stock.copy(), structuredClone(this.legs)];
     try {
       return this.#db.transaction(() => {
         const result = work();
@@ -122,12 +127,13 @@ export class Rows {
         return result;
       })();
     } catch (error) {
-      this.#stock.reload();
+      this.#stock.goBackTo(stock);
+      this.legs.splice(0, this.legs.length, ...legs);
       throw error;
     }
   }
 
-  /** Before the file is closed. */
+  /** Has the file itself say all that it holds: when it is opened, and before it is closed. */
   finish(): void {
     this.#stock.write(0);
   }
@@ -182,7 +188,12 @@ export class Rows {
   }
 
   extent(stream: StreamName, corrections: Corrections): Extent {
-    return extentOf(this.#db, stream, corrections, this.#stock.of(stream));
+    return extentOf(this.#db, stream, corrections, this.#stock.of(stream), this.legs);
+  }
+
+  /** What the rows of a stream hold, by level of thinning. */
+  stock(stream: StreamName): readonly Readonly<Holding>[] {
+    return this.#stock.of(stream);
   }
 
   /** Levels of thinning, the one that takes most bytes first. */
@@ -192,15 +203,18 @@ export class Rows {
   }
 }
 
-/** What waits in a stream. */
+/** What waits in a stream, what is still in a damaged file included. */
 export function extentOf(
   db: Database.Database,
   stream: StreamName,
   corrections: Corrections,
   stock: readonly Readonly<Holding>[] = readStock(db, stream),
+  legs: readonly Leg[] = readLegs(db),
 ): Extent {
-  const [events, readings] = [sum(stock, 'events'), sum(stock, 'readings')];
-  const lastId = db.prepare<[], number | null>(`SELECT max(id) FROM ${stream}`).pluck().get() ?? 0;
+  const own = legs.filter((leg) => leg.stream === stream);
+  const [events, readings] = [sum([...stock, ...own], 'events'), sum([...stock, ...own], 'readings')];
+  const highest = db.prepare<[], number | null>(`SELECT max(id) FROM ${stream}`).pluck().get() ?? 0;
+  const lastId = Math.max(highest, ...own.map(({ upTo }) => upTo));
   return { events, readings, lastId, oldest: oldestOf(db, stream, corrections) };
 }
 

@@ -2,18 +2,17 @@
  * One upstream's outbox on disk: an SQLite file of segments (Message Store). All of it is synchronous and runs in the store's
  * disk thread, where an `fsync` that takes half a second delays nobody.
  */
-
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
-import type { GapCause } from '../model.js';
 import type { TimeBase } from '../ops/clock.js';
 import { isDamage } from '../ops/damage.js';
 import { deflated, inflated } from './body.js';
 import type { Limits, Removable, Removed } from './budget.js';
+import type { Commit, Committed, NewSegment, Requeue, Requeued, StoredRow } from './commit.js';
 import { Corrections, corrected, type Start } from './correction.js';
-import type { Ledger, Settled, Totals } from './counters.js';
+import type { Ledger, Totals } from './counters.js';
 import { type Opened, openParts } from './database.js';
 import {
   addRejected,
@@ -24,89 +23,10 @@ import {
   shrinkRejected,
   takeRejected,
 } from './rejected-table.js';
-import {
-  bytesInUse,
-  type Content,
-  type Extent,
-  headOf,
-  oldestOf,
-  type Row,
-  type SegmentHead,
-  STREAMS,
-  type StreamName,
-} from './rows.js';
+import { bytesInUse, type Content, type Extent, headOf, oldestOf, type Row, STREAMS, type StreamName } from './rows.js';
 import { openSound, replaceDamaged, type Salvage } from './salvage.js';
 import { chunked, pack } from './segment.js';
 import { beginStart, learnTime, readStarts } from './starts.js';
-
-/** A segment to write, or a gap. */
-export interface NewSegment extends SegmentHead {
-  readonly stream: StreamName;
-  readonly gap: GapCause | null;
-  /** Empty for a gap. */
-  readonly text: string;
-}
-
-/** A row as read back: a segment with its text, or the gap that stands where segments were removed. */
-export interface StoredRow extends SegmentHead {
-  readonly id: number;
-  readonly gap: GapCause | null;
-  /** Undefined for a gap, and for a body that cannot be unpacked. */
-  readonly text: string | undefined;
-}
-
-/** A group commit. */
-export interface Commit {
-  readonly segments: readonly NewSegment[];
-  readonly removable: Removable;
-  /** What was written before this time has expired; milliseconds since 1970. */
-  readonly expireBefore?: number;
-  /** What was settled in memory since the last commit. */
-  readonly settled: Settled;
-  /** What was refused for good since then. */
-  readonly rejected: readonly Rejected[];
-  /** The clock was set: times count from here. */
-  readonly learnt?: TimeBase;
-  /** What of it is to wait again, as segments behind all others. */
-  readonly requeue?: Requeue;
-}
-
-/** Takes refused events back. */
-export interface Requeue {
-  /** Up to this id, at most so many. */
-  readonly upTo: number;
-  readonly most: number;
-  /** The number of the first; those that follow count on from there. */
-  readonly firstSeq: number;
-  /** As in a segment's head. */
-  readonly kept: number | null;
-}
-
-/** A segment of what waits again. */
-export interface Requeued {
-  readonly stream: StreamName;
-  readonly row: number;
-  readonly lastSeq: number;
-  /** Entries, and those of them that are not gaps. */
-  readonly entries: number;
-  readonly events: number;
-}
-
-/** What a commit did. */
-export interface Committed {
-  /** Row ids, in the order of the segments given; undefined when nothing may give way for them. */
-  readonly ids: readonly number[] | undefined;
-  /** What had to go to keep the budget. */
-  readonly removed: readonly Removed[];
-  /** Bytes of the file in use, and by how many more it may grow before something gives way. */
-  readonly bytes: number;
-  readonly room: number;
-  /** Time of the oldest event on disk, milliseconds since 1970. */
-  readonly oldest: Readonly<Record<StreamName, number | undefined>>;
-  readonly rejected: Kept;
-  /** What waits again; undefined when nothing was asked for, or there was no room for anything. */
-  readonly requeued: readonly Requeued[] | undefined;
-}
 
 /** An open outbox file. */
 export class SegmentFile {
@@ -116,8 +36,9 @@ export class SegmentFile {
   readonly #path: string;
   #limits: Limits;
   #opened: Opened;
-  #salvage: Salvage | undefined;
-  readonly #lastId: Record<StreamName, number>;
+  readonly #salvages: Salvage[] = [];
+  readonly #lost: Removed[] = [];
+  readonly #lastId: Record<StreamName, number> = { alarm: 0, live: 0 };
   /** Rows up to these are on their way out. */
   readonly #served: Record<StreamName, number> = { alarm: 0, live: 0 };
   readonly #corrections = new Corrections([]);
@@ -131,11 +52,11 @@ export class SegmentFile {
       mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
       const { opened, salvage } = openSound(path, (db) => this.#open(db));
       this.#opened = opened;
-      this.#salvage = salvage;
-      this.starts = this.#use(({ db, rows }) => rows.atomically(() => beginStart(db, base)));
+      if (salvage) this.#salvages.push(salvage);
+      this.starts = this.#use(({ db, rows }) => rows.atomically(() => beginStart(db, rows, base)));
       this.epoch = (this.starts.at(-1) as Start).epoch;
       this.#corrections.reload(this.starts);
-      this.#lastId = { alarm: this.extent('alarm').lastId, live: this.extent('live').lastId };
+      this.#goOn();
     } catch (error) {
       throw new TidegateError('OUTBOX_OPEN', `cannot open the outbox ${path}: ${(error as Error).message}`, {
         cause: error,
@@ -143,11 +64,14 @@ export class SegmentFile {
     }
   }
 
-  /** What was saved since the last call, if the file turned out to be damaged and this is the one that replaces it. */
+  /** Set once when the file turned out to be damaged, and this is the one that replaces it. */
   takeSalvage(): Salvage | undefined {
-    const salvage = this.#salvage;
-    this.#salvage = undefined;
-    return salvage;
+    return this.#salvages.pop();
+  }
+
+  /** What turned out to be lost in a damaged file since the last call. */
+  takeLost(): Removed[] {
+    return this.#lost.splice(0);
   }
 
   /** What waits in a stream. */
@@ -229,13 +153,24 @@ export class SegmentFile {
     return this.#write(({ budget }) => budget.join(this.#own(removable)));
   }
 
-  /** The first row after `after` and not beyond `upTo`. */
+  /** Carries a slice over from a damaged file, of one stream or of any, between other requests. Gives true when there is more. */
+  carry(stream?: StreamName): boolean {
+    if (!this.#opened.carrier.has(stream)) return false;
+    const lost = this.#write(({ budget, carrier }) => {
+      budget.forget();
+      return carrier.carry(stream);
+    });
+    this.#lost.push(...lost);
+    return this.#opened.carrier.has(stream);
+  }
+
+  /** The first row after `after` and not beyond `upTo`. Nothing overtakes what is still in a damaged file. */
   next(stream: StreamName, after: number, upTo: number): StoredRow | undefined {
-    const row = this.#use(({ db }) =>
-      db
-        .prepare<[number, number], Row>(`SELECT * FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`)
-        .get(after, upTo),
-    );
+    const first = `SELECT * FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`;
+    const read = (): Row | undefined =>
+      this.#use(({ db, carrier }) => db.prepare<number[], Row>(first).get(after, Math.min(upTo, carrier.upTo(stream))));
+    let row = read();
+    for (; !row && this.#opened.carrier.upTo(stream) < upTo; row = read()) this.carry(stream);
     if (!row) return undefined;
     this.#served[stream] = Math.max(this.#served[stream], row.id);
     return {
@@ -257,6 +192,7 @@ export class SegmentFile {
 
   /** Removes some of what waits in a stream, and leaves a gap. Gives undefined when there is no more. */
   purge(stream: StreamName, rows: Removable[StreamName]): Removed | undefined {
+    while (this.carry(stream));
     const none = { after: 0, upTo: 0, settled: [] };
     const own = this.#own({ alarm: none, live: none, [stream]: rows });
     return this.#write(({ budget, ledger }) => {
@@ -283,10 +219,12 @@ export class SegmentFile {
   /** Keeps within other limits from now on. */
   limit(limits: Limits): void {
     this.#limits = limits;
+    this.#opened.carrier.close();
     this.#opened = this.#use(({ db }) => this.#open(db));
   }
 
   close(): void {
+    this.#opened.carrier.close();
     try {
       this.#use(({ rows }) => rows.finish());
     } catch {
@@ -295,19 +233,28 @@ export class SegmentFile {
     this.#opened.db.close();
   }
 
-  /** Does something with the file. Where that meets damage, what can be read goes to a fresh file, and it is done again there. */
+  /** Does something with the file. Where that meets damage, a fresh file takes its place, and it is done again there. */
   #use<Result>(work: (opened: Opened) => Result): Result {
     try {
       return work(this.#opened);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      const { db } = this.#opened;
+      const { db, rows, carrier } = this.#opened;
+      carrier.close();
+      const known = { lastIds: this.#lastId, rows };
       const open = (fresh: Database.Database): Opened => this.#open(fresh);
-      const { opened, salvage } = replaceDamaged(this.#path, db, open, (error as Error).message);
+      const { opened, salvage } = replaceDamaged(this.#path, db, open, (error as Error).message, known);
       this.#opened = opened;
-      this.#salvage = salvage;
-      return work(opened);
+      this.#salvages.push(salvage);
+      this.#goOn();
+      return work(this.#opened);
     }
+  }
+
+  /** Numbers go on above all there are, here and in a damaged file. */
+  #goOn(): void {
+    while (this.#opened.carrier.blind) this.carry();
+    for (const stream of STREAMS) this.#lastId[stream] = Math.max(this.#lastId[stream], this.extent(stream).lastId);
   }
 
   #open(db: Database.Database): Opened {
@@ -365,12 +312,14 @@ export class SegmentFile {
     return id;
   }
 
-  /** What the main thread lets go of, less what it was given since. */
-  #own({ alarm, live }: Removable): Removable {
-    return {
-      alarm: { ...alarm, after: Math.max(alarm.after, this.#served.alarm) },
-      live: { ...live, after: Math.max(live.after, this.#served.live) },
+  /** What the main thread lets go of, less what it was given since, and what is to be carried behind it. */
+  #own(removable: Removable): Removable {
+    const own = (stream: StreamName): Removable[StreamName] => {
+      const { after, upTo, settled } = removable[stream];
+      const { carrier } = this.#opened;
+      return { settled, after: Math.max(after, this.#served[stream]), upTo: Math.min(upTo, carrier.upTo(stream)) };
     };
+    return { alarm: own('alarm'), live: own('live') };
   }
 }
 

@@ -17,9 +17,9 @@ import {
   type TelemetryEvent,
   type Value,
 } from '../model.js';
+import type { NewSegment } from './commit.js';
 import { type Entry, readingsOf } from './entry.js';
 import type { StreamName } from './rows.js';
-import type { NewSegment } from './segment-file.js';
 
 /** Most readings in one segment: the bound on what a crash may repeat, and on what is read back at once. */
 const SEGMENT_READINGS = 50_000;

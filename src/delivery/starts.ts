@@ -2,10 +2,11 @@
 import type Database from 'better-sqlite3';
 import type { TimeBase } from '../ops/clock.js';
 import type { Corrections, Start } from './correction.js';
-import { STREAMS } from './rows.js';
+import { type Rows, STREAMS } from './rows.js';
 
-/** Begins a start, and forgets those that have left nothing. */
-export function beginStart(db: Database.Database, { boot, zero }: TimeBase): Start[] {
+/** Begins a start, and forgets those that have left nothing. From here on the file says how much it holds, so that a loss can be told. */
+export function beginStart(db: Database.Database, rows: Rows, { boot, zero }: TimeBase): Start[] {
+  rows.finish();
   const last = db.prepare<[], number | null>('SELECT max(epoch) FROM starts').pluck().get() ?? 0;
   // Rows stand in the order of starts: none before that of a first row has left anything.
   const first = STREAMS.map((stream) => `SELECT * FROM (SELECT epoch FROM ${stream} ORDER BY id LIMIT 1)`);

@@ -60,9 +60,14 @@ export class Stock {
     }
   }
 
-  /** Forgets what a transaction that failed changed. */
-  reload(): void {
-    this.#streams = this.#read();
+  /** What it is before a transaction. */
+  copy(): Record<StreamName, StreamStock> {
+    return structuredClone(this.#streams);
+  }
+
+  /** Forgets what a transaction that failed changed, also where the file cannot be asked any more. */
+  goBackTo(copy: Record<StreamName, StreamStock>): void {
+    this.#streams = copy;
   }
 
   #read(): Record<StreamName, StreamStock> {
@@ -81,13 +86,17 @@ export function readStock(db: Database.Database, stream: StreamName): Holding[] 
   return read(db, stream).levels;
 }
 
-function read(db: Database.Database, stream: StreamName): { levels: Holding[]; upTo: number } {
+/** What the file itself says that the rows of a stream up to one of them hold. */
+export function readWritten(db: Database.Database, stream: StreamName): { levels: Holding[]; upTo: number } {
   // A file that no Tidegate of this format has opened yet says nothing.
   const says = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'stock'").get() !== undefined;
   const sql = 'SELECT up_to, levels FROM stock WHERE stream = ?';
   const written = says ? db.prepare<[string], { up_to: number; levels: string }>(sql).get(stream) : undefined;
-  const { up_to: upTo, levels: text } = written ?? { up_to: 0, levels: '[]' };
-  const levels = JSON.parse(text) as Holding[];
+  return { levels: JSON.parse(written?.levels ?? '[]') as Holding[], upTo: written?.up_to ?? 0 };
+}
+
+function read(db: Database.Database, stream: StreamName): { levels: Holding[]; upTo: number } {
+  const { levels, upTo } = readWritten(db, stream);
   const newer = db
     .prepare<[number], Holding & { level: number }>(
       `SELECT level, sum(events) AS events, sum(readings) AS readings, sum(length(body)) AS bytes FROM ${stream}

@@ -8,6 +8,7 @@ const files = new Map<number, SegmentFile>();
 let tell: (notice: Notice) => void;
 /** Files to tend, a step each in turn; there is but one turn at a time, so that a request waits for one step at most. */
 const untended = new Set<number>();
+let turnDue = false;
 
 /** Answers requests. */
 export const serve: Serve<Request, Notice> = (telling) => {
@@ -19,10 +20,12 @@ export const serve: Serve<Request, Notice> = (telling) => {
   };
 };
 
-/** Tells what was saved of a file that turned out to be damaged. */
+/** Tells that a file turned out to be damaged, and what of it is lost. */
 function tellSalvage(handle: number): void {
-  const salvage = files.get(handle)?.takeSalvage();
-  if (salvage) tell({ file: handle, removed: salvage.lost, salvage });
+  const file = files.get(handle);
+  const [salvage, removed] = [file?.takeSalvage(), file?.takeLost() ?? []];
+  if (salvage || removed.length > 0) tell({ file: handle, removed, ...(salvage && { salvage }) });
+  if (salvage) tendSoon(handle);
 }
 
 function answer({ file: handle, call }: Request): unknown {
@@ -33,6 +36,9 @@ function answer({ file: handle, call }: Request): unknown {
     const rejected = opened.rejected();
     const [alarm, live] = [opened.extent('alarm'), opened.extent('live')];
     const salvage = opened.takeSalvage();
+    // What was lost so far stands in the accounts.
+    opened.takeLost();
+    tendSoon(handle);
     return {
       epoch: opened.epoch,
       starts: opened.starts,
@@ -70,12 +76,14 @@ function answer({ file: handle, call }: Request): unknown {
 }
 
 function tendSoon(handle: number): void {
-  if (untended.size === 0) setImmediate(tend);
   untended.add(handle);
+  if (!turnDue) setImmediate(tend);
+  turnDue = true;
 }
 
-/** Thins out and joins, step by step, letting requests pass in between. A disk that refuses is told by the next commit. */
+/** Thins out, carries over and joins, step by step, letting requests pass in between. A disk that refuses is told by the next commit. */
 function tend(): void {
+  turnDue = false;
   const [handle] = untended;
   if (handle === undefined) return;
   untended.delete(handle);
@@ -83,10 +91,10 @@ function tend(): void {
     const file = files.get(handle);
     const gone = file?.thin();
     if (gone) tell({ file: handle, removed: [gone] });
-    if (gone || file?.join()) untended.add(handle);
+    if (gone || file?.carry() || file?.join()) tendSoon(handle);
   } catch {
     // The transaction is undone; nothing is lost.
   }
   tellSalvage(handle);
-  if (untended.size > 0) setImmediate(tend);
+  for (const other of untended) tendSoon(other);
 }

@@ -2,12 +2,12 @@
 import type { TimeBase } from '../ops/clock.js';
 import { type DiskThread, prepareDiskThread } from '../ops/disk-thread.js';
 import type { Limits, Removable, Removed } from './budget.js';
+import type { Commit, Committed, NewSegment, StoredRow } from './commit.js';
 import type { Start } from './correction.js';
 import type { Totals } from './counters.js';
 import type { Kept, Rejected } from './rejected-table.js';
 import type { Extent, StreamName } from './rows.js';
 import type { Salvage } from './salvage.js';
-import type { Commit, Committed, NewSegment, StoredRow } from './segment-file.js';
 
 /** A request to the thread. */
 export interface Request {
@@ -30,7 +30,7 @@ type Call =
 export interface Notice {
   readonly file: number;
   readonly removed: readonly Removed[];
-  /** Set when the file turned out to be damaged, and a fresh one has taken its place. */
+  /** Set when the file turned out to be damaged, and a fresh one takes its place. */
   readonly salvage?: Salvage;
 }
 

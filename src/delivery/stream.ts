@@ -5,6 +5,7 @@
  */
 import type { Event, GapCause, GapEvent } from '../model.js';
 import type { Removable } from './budget.js';
+import type { Requeued, StoredRow } from './commit.js';
 import { type Corrections, corrected } from './correction.js';
 import { addTo, ENDS, type End, type Totals } from './counters.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
@@ -13,7 +14,6 @@ import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
 import type { Extent, StreamName } from './rows.js';
 import { readSegment } from './segment.js';
-import type { Requeued, StoredRow } from './segment-file.js';
 import type { StoreFile } from './store.js';
 
 /** How few events read back from disk may wait before the next segment is fetched. */

@@ -169,7 +169,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   }
 
   function tellSalvage(salvage: Salvage): void {
-    log.error(salvage, 'the outbox was damaged; what could be read was carried into a new file');
+    log.error(salvage, 'the outbox is damaged; what can be read is carried into a new file');
   }
 }
 

@@ -4,19 +4,13 @@
  */
 import { describe, expect, test } from 'vitest';
 import { parseDuration } from '../../src/units.js';
-import type { CrashOptions } from '../support/crash-child.js';
-import { FLUSH, Scene, times, UNTOLD } from './scene.js';
+import { Scene, times } from './scene.js';
+import { STRICT, Strikes, telling, WINDOW } from './strikes.js';
 import { killer, noTracer } from './tracer.js';
-import { type Accepted, Writer } from './writer.js';
 
 const KILLS = times('KILLS', 5);
 const TIMEOUT = 60_000 + KILLS * 6_000;
-/** Milliseconds: what a process may take to come to the call that it dies of. */
-const PATIENCE = 4_000;
-const THINNING_TOLD = new URL('../support/thinning-told.js', import.meta.url).href;
-
-const WINDOW = { flush: `${FLUSH}ms`, live_for: '300ms', size: '8MB' };
-const STRICT = { ...WINDOW, durability: 'strict' };
+const THINNING = telling('thinning-told');
 const WRITES = 'pwrite64';
 const SYNCS = '/^f(data)?sync$';
 
@@ -44,15 +38,15 @@ describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: TIMEOUT }, ()
 
   test('while it thins: alarms arrive, and of each stretch of time the smallest and the largest value', async () => {
     const scene = await Scene.set();
-    const strikes = new Strikes(scene, (writer) => writer.remarks.at(-1) === 'thins');
+    const strikes = new Strikes(scene);
     await scene.brokerIs(false);
     const load = { noise: 50, spacing: 1_000, buffer: { ...WINDOW, size: '1200kB' } };
     const path = `${scene.folder}/outbox/cloud.sqlite-wal`;
     // Until it is full enough.
-    while (strikes.thinned === 0) await strikes.live(4_000, load, ['env', `NODE_OPTIONS=--import=${THINNING_TOLD}`]);
+    while (strikes.thinned === 0) await strikes.live(4_000, load, THINNING);
     while (strikes.inside < KILLS) {
       const how = scene.draw() < 0.7 ? killer(WRITES, scene.upTo(150), path) : killer(SYNCS, scene.upTo(12), path);
-      await strikes.strike(load, [...how, 'env', `NODE_OPTIONS=--import=${THINNING_TOLD}`]);
+      await strikes.strike(load, [...how, ...THINNING], 'thins');
     }
 
     const due = new Set(scene.mustArrive);
@@ -84,51 +78,3 @@ describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: TIMEOUT }, ()
     }
   });
 });
-
-/** Writers, one after another, on the outbox of a scene. */
-class Strikes {
-  /** Of those that died by themselves: where that was in the phase. */
-  inside = 0;
-  /** All that were struck, or should have been. */
-  count = 0;
-  /** Transactions that thinned. */
-  thinned = 0;
-  /** All that was told, whether it had to survive or not. */
-  readonly accepted: Accepted[] = [];
-  #next = 1;
-
-  constructor(
-    private readonly scene: Scene,
-    private readonly isInside: (writer: Writer) => boolean = () => true,
-  ) {}
-
-  /** Has one live until strace kills it. */
-  async strike(options: Partial<CrashOptions>, wrapper: readonly string[]): Promise<void> {
-    this.count++;
-    const writer = this.#start(options, wrapper);
-    const struck = await writer.dies(PATIENCE);
-    if (struck && this.isInside(writer)) this.inside++;
-    this.#note(writer, options);
-  }
-
-  /** Has one live for a while, milliseconds at most. */
-  async live(most: number, options: Partial<CrashOptions>, wrapper: readonly string[] = []): Promise<void> {
-    const writer = this.#start(options, wrapper);
-    await writer.accepts();
-    await this.scene.live(most);
-    await writer.kill();
-    this.#note(writer, options);
-  }
-
-  #start(options: Partial<CrashOptions>, wrapper: readonly string[]): Writer {
-    return Writer.start({ ...this.scene.writes, buffer: {}, first: this.#next, ...options }, ...wrapper);
-  }
-
-  #note(writer: Writer, { buffer }: Partial<CrashOptions>): void {
-    const { accepted } = writer;
-    this.thinned += writer.remarks.filter((remark) => remark === 'thinned').length;
-    this.accepted.push(...accepted);
-    this.scene.struck(accepted.at(-1)?.at ?? 0, accepted, buffer === STRICT);
-    this.#next = (accepted.at(-1)?.n ?? this.#next) + UNTOLD;
-  }
-}

@@ -9,7 +9,7 @@ import { limitsOf } from '../../src/delivery/budget.js';
 import { Outbox } from '../../src/delivery/outbox.js';
 import { outboxFolder } from '../../src/delivery/status.js';
 import { openStore, type Store, type StoreFile } from '../../src/delivery/store.js';
-import { openUpstream, type Upstream, type UpstreamStatus } from '../../src/delivery/upstream.js';
+import { openUpstream, type Upstream } from '../../src/delivery/upstream.js';
 import type { Event, TelemetryEvent } from '../../src/model.js';
 import type { Clock } from '../../src/ops/clock.js';
 import { setClock } from './clock.js';
@@ -79,13 +79,6 @@ export async function openTestOutbox(
     clock: setClock,
     ready,
   });
-}
-
-/** The accounts of an open upstream, by lane. */
-export function accountsOf(upstream: Upstream): NonNullable<UpstreamStatus['accounts']> {
-  const { accounts } = upstream.status();
-  if (!accounts) throw new Error('an open outbox has accounts');
-  return accounts;
 }
 
 /** The event number `n`. */

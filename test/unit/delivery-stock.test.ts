@@ -3,9 +3,10 @@ import { closeSync, copyFileSync, existsSync, openSync, statSync, writeSync } fr
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Limits } from '../../src/delivery/budget.js';
+import type { Committed, NewSegment } from '../../src/delivery/commit.js';
 import { STREAMS, type StreamName } from '../../src/delivery/rows.js';
 import { decodeSegment } from '../../src/delivery/segment.js';
-import { type Committed, type NewSegment, SegmentFile } from '../../src/delivery/segment-file.js';
+import { SegmentFile } from '../../src/delivery/segment-file.js';
 import { random } from '../support/random.js';
 import { temporaryFolder } from '../support/upstream.js';
 
@@ -73,6 +74,13 @@ function said(file: SegmentFile): unknown {
     const { events, readings } = file.extent(stream);
     return { events, readings };
   });
+}
+
+/** Overwrites so many bytes of a file. */
+function spoil(path: string, bytes: number, at: number): void {
+  const handle = openSync(path, 'r+');
+  writeSync(handle, Buffer.alloc(bytes, 0xa5), 0, bytes, at);
+  closeSync(handle);
 }
 
 /** The file and its log as a crash now would leave them. */
@@ -168,9 +176,7 @@ test('a start does not read the file through; damage is found where it is met, a
   const first = new SegmentFile(path, LIMITS, BASE);
   for (let n = 1; n <= 40; n++) commit(first, [segment(first.epoch, 'live', 100, Math.random)]);
   first.close();
-  const handle = openSync(path, 'r+');
-  writeSync(handle, Buffer.alloc(4096, 0xa5), 0, 4096, Math.floor(statSync(path).size / 2));
-  closeSync(handle);
+  spoil(path, 4096, Math.floor(statSync(path).size / 2));
 
   const file = opened(path);
   expect(file.takeSalvage()).toBeUndefined();
@@ -188,7 +194,45 @@ test('a start does not read the file through; damage is found where it is met, a
   expect(lost + events).toBe(4100);
   expect(file.counters().live.unreadable).toBe(lost);
   expect(file.takeSalvage()).toMatchObject({ movedTo: `${path}.damaged-1` });
-  expect(commit(file, [segment(file.epoch, 'live', 1, Math.random)], 0, 0).ids).toEqual([42]);
+  // One number is kept free for what may be missing at the end of the damaged file.
+  expect(commit(file, [segment(file.epoch, 'live', 1, Math.random)], 0, 0).ids).toEqual([43]);
+});
+
+test('a file that is damaged anew before it is carried whole: what can be read of both comes, in order, and the rest is told', () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  const first = new SegmentFile(path, LIMITS, BASE);
+  for (let n = 1; n <= 150; n++) commit(first, [segment(first.epoch, 'live', 100, Math.random)]);
+  first.close();
+  spoil(path, 4096, Math.floor(statSync(path).size / 10));
+  const second = new SegmentFile(path, LIMITS, BASE);
+  for (let at = 0, salvage: unknown; !salvage; salvage = second.takeSalvage())
+    at = second.next('live', at, 200)?.id ?? 200;
+  commit(second, [segment(second.epoch, 'live', 100, Math.random)], 0, 0);
+  expect(second.extent('live').events + second.counters().live.unreadable).toBe(15_100);
+  second.close();
+
+  const db = new Database(path);
+  expect(db.prepare('SELECT count(*) FROM live').pluck().get()).toBeLessThan(150);
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  const oldest = db
+    .prepare<[], { pageno: number; pgsize: number }>(
+      "SELECT pageno, pgsize FROM dbstat WHERE name = 'live' AND pagetype = 'leaf' ORDER BY path LIMIT 1",
+    )
+    .get();
+  db.close();
+  spoil(path, oldest?.pgsize ?? 0, ((oldest?.pageno ?? 0) - 1) * (oldest?.pgsize ?? 0));
+  const third = opened(path);
+  expect(third.takeSalvage()).toMatchObject({ movedTo: `${path}.damaged-2` });
+  let [at, events] = [0, 0];
+  for (let row = third.next('live', at, 1e9); row; row = third.next('live', at, 1e9)) {
+    expect(row.id).toBeGreaterThan(at);
+    at = row.id;
+    if (row.gap === null) events += row.events;
+  }
+  const { unreadable } = third.counters().live;
+  expect(events).toBeGreaterThan(10_000);
+  expect(events + unreadable).toBe(15_100);
+  expect(said(third)).toEqual(counted(path));
 });
 
 test('what cannot be read is told once when thinning meets it, and the rest is thinned out', () => {

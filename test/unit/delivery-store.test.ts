@@ -1,8 +1,9 @@
 /** The outboxes' worker thread: what takes long is done in slices, and whoever asks meanwhile waits for one of them at most. */
-import { statSync } from 'node:fs';
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Limits } from '../../src/delivery/budget.js';
-import { type Commit, type NewSegment, SegmentFile } from '../../src/delivery/segment-file.js';
+import type { Commit, NewSegment } from '../../src/delivery/commit.js';
+import { SegmentFile } from '../../src/delivery/segment-file.js';
 import { openStore, type StoreFile } from '../../src/delivery/store.js';
 import { random } from '../support/random.js';
 import { temporaryFolder } from '../support/upstream.js';
@@ -80,3 +81,53 @@ test('a commit waits for one slice of thinning at most', async () => {
   const then = slices;
   await vi.waitFor(() => expect(slices).toBeGreaterThan(then + 5), 10_000);
 });
+
+test('while a damaged file is carried over, a commit waits for one slice at most; all that can be read comes, in order', async () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  filled(path, 300);
+  const whole = statSync(path).size;
+  spoil(path, whole / 10);
+  const file = await opened(path, { ...LARGE, size: 3 * whole });
+  let lost = 0;
+  let salvaged = false;
+  file.onRemoved((removed, salvage) => {
+    salvaged ||= salvage !== undefined;
+    lost += removed.reduce((sum, { events }) => sum + events, 0);
+  });
+  const draw = random(5);
+  const commits = [301, 302, 303, 304].map((n) => commitOf([segment(file.epoch, n, draw)], 0));
+  let [at, events] = [0, 0];
+  const readNext = async (): Promise<boolean> => {
+    const row = await file.next('live', at, Number.MAX_SAFE_INTEGER);
+    if (!row) return false;
+    expect(row.id).toBeGreaterThan(at);
+    expect(row.gap === null || row.gap === 'unreadable').toBe(true);
+    expect(row.firstSeq).toBeGreaterThanOrEqual(20 * (row.id > 300 ? 301 : row.id));
+    at = row.id;
+    if (row.gap === null) events += row.events;
+    return true;
+  };
+  while (!salvaged) expect(await readNext()).toBe(true);
+  let carried = 0;
+  for (const commit of commits) {
+    const { ids, bytes } = await file.commit(commit);
+    expect(ids?.[0]).toBeGreaterThan(300);
+    expect(bytes - carried).toBeLessThan(carried === 0 ? whole / 2 : 1_500_000);
+    carried = bytes;
+  }
+  // Without being asked for.
+  await vi.waitFor(
+    async () => expect((await file.commit(commitOf([], 0))).bytes).toBeGreaterThan(0.95 * whole),
+    10_000,
+  );
+  while (await readNext());
+  expect(lost).toBeGreaterThan(0);
+  expect(events + lost).toBe(304 * 20);
+});
+
+/** Overwrites a page of a file. */
+function spoil(path: string, at: number): void {
+  const handle = openSync(path, 'r+');
+  writeSync(handle, Buffer.alloc(4096, 0xa5), 0, 4096, Math.floor(at));
+  closeSync(handle);
+}
