@@ -99,6 +99,27 @@ test('devices on the local broker: one configuration, one process', async () => 
   await plug.endAsync(true);
 });
 
+test('a device that nobody wrote down is found, admitted by policy, and told upstream', async () => {
+  const { folder, field, cloud, relay, written, told } = await plant();
+  const site = await folder.load({
+    ...written,
+    connections: {
+      floor: {
+        driver: 'mqtt',
+        broker: `mqtt://127.0.0.1:${relay.port}`,
+        discover: true,
+        discover_topics: { 'zigbee2mqtt/+': 'zigbee2mqtt/plug' },
+      },
+    },
+    devices: {},
+    register: [{ connection: 'floor', profile: 'zigbee2mqtt/*' }],
+  });
+  const gateway = await startGateway(site, { log: silent });
+  onTestFinished(() => gateway.stop());
+  field.publish('zigbee2mqtt/lamp', SENSOR);
+  await cloud.until(() => told('lamp').some(({ values }) => values.active_power === SENSOR.power));
+});
+
 describe('the command line', () => {
   test('reads, and writes with read-back, on a wire of its own', async () => {
     const { folder, field, written } = await plant();
