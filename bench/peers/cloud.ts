@@ -47,6 +47,8 @@ async function up(): Promise<number> {
     // Here a message has arrived and is not yet acknowledged: aedes acknowledges before it tells of a message.
     authorizePublish(_client, { topic, payload }, done) {
       if (topic.endsWith('/telemetry') || topic.endsWith('/gap')) take(payload);
+      // News of devices have sequence numbers too.
+      else if (/^tidegate\/[^/]+\/[^/]+\/status$/.test(topic)) isNew((JSON.parse(payload.toString()) as Message).id);
       done(null);
     },
   });
