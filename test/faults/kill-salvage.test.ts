@@ -23,7 +23,7 @@ const CALLS = { writes: 'pwrite64', syncs: '/^f(data)?sync$', renames: '/^rename
 
 const why = noTracer();
 
-describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: 90_000 + KILLS * 8_000 }, () => {
+describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: 90_000 + KILLS * 20_000 }, () => {
   test('in salvage: what can be read arrives, and gaps tell of exactly the rest', async () => {
     const scene = await Scene.set();
     const strikes = new Strikes(scene);

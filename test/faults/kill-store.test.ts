@@ -9,7 +9,7 @@ import { STRICT, Strikes, telling, WINDOW } from './strikes.js';
 import { killer, noTracer } from './tracer.js';
 
 const KILLS = times('KILLS', 5);
-const TIMEOUT = 60_000 + KILLS * 6_000;
+const TIMEOUT = 60_000 + KILLS * 20_000;
 const THINNING = telling('thinning-told');
 const WRITES = 'pwrite64';
 const SYNCS = '/^f(data)?sync$';
