@@ -105,9 +105,10 @@ class DamagedOutbox {
     new SegmentFile(this.file, limits, setClock.base).close();
   }
 
-  /** Spoils the page that holds the first rows, or the last. */
+  /** Spoils the page that holds the first rows, or the last, unless gaps of an earlier damage have come to stand at both ends. */
   damage(): void {
-    const end = this.damageable ?? 'ASC';
+    const end = this.damageable;
+    if (end === undefined) return;
     const page = this.#ask((db) => {
       // All of it into the file itself, whose pages are known by number.
       db.pragma('wal_checkpoint(TRUNCATE)');
