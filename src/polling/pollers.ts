@@ -59,6 +59,10 @@ export interface Pollers {
 /** Longest pause of a poll loop whose device or link is dead, in milliseconds. */
 const LONGEST_PAUSE = 60_000;
 
+/** Connections that are polled at the same moments, and milliseconds until the next ones: few wakings, and never all work at once. */
+const TOGETHER = 10;
+const APART = 10;
+
 const TOO_BUSY =
   `the wire is busy for more than ${FULL_WIRE * 100} % of its time: ` +
   'poll less often (every), raise its speed (baud), or use another wire for some devices';
@@ -83,7 +87,8 @@ export function preparePollers({ onFound, ...shared }: PollersOptions): Pollers 
 
   const start = (line: Line): Running => {
     const listener = line.discover ? onFound?.bind(undefined, line.connection) : undefined;
-    return watched(line, startPoller({ ...line, ...shared, start: origin, onFound: listener }));
+    const start = origin + Math.floor(running.size / TOGETHER) * APART;
+    return watched(line, startPoller({ ...line, ...shared, start, onFound: listener }));
   };
   const end = async ({ line, poller }: Running): Promise<void> => {
     running.delete(line.connection);
