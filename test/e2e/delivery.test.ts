@@ -63,7 +63,7 @@ describe('delivery', () => {
       buffer: { flush: '40ms', live_for: '1500ms' },
     });
     upstream.accept(event(1));
-    await cloud.until(() => cloud.json('t/live').length === 1);
+    await vi.waitFor(() => expect(upstream.status().acknowledged).toBe(1));
     await cloud.down();
     for (const n of range(2, 300)) upstream.accept(event(n));
     await vi.waitFor(() => expect(upstream.status().waiting).toEqual({ alarm: 0, live: 0, backlog: 299 }), 5000);
