@@ -87,7 +87,7 @@ test('what changes is told; browsing goes by way of the same session', async () 
   await seen;
   const place = `/Objects/nsu=${PRESS};Press`;
   const { stdout } = tidegate('browse', 'line', place, '--match', 'Phase', '--json', '--config', file);
-  expect(JSON.parse(stdout)).toMatchObject({ name: 'Phase', value: 1 });
+  expect(JSON.parse(stdout)).toMatchObject({ name: 'Phase', value: 'Running' });
   expect(await counted()).toEqual({ sessions: 1, subscriptions: 1 });
 }, 60_000);
 
