@@ -48,7 +48,8 @@ const FULL: Pace = {
 };
 const SMOKE: Pace = {
   warmup: 500,
-  warmupMessages: 100,
+  // Some seconds: at its start a gateway writes into the register how each device stands.
+  warmupMessages: 300,
   window: 800,
   windows: 2,
   starts: 1,
