@@ -54,14 +54,21 @@ export function firstReadable(
   { stream, after, upTo }: Pick<Leg, 'stream' | 'after' | 'upTo'>,
   headOnly = false,
 ): { row: Row | RowHead | undefined; hole: number | undefined } {
-  const next = <Found>(columns: string, at: number): Found | null | undefined =>
-    tried(() => {
-      const sql = `SELECT ${columns} FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`;
-      return source.prepare<[number, number], Found>(sql).get(at, upTo) ?? null;
-    });
+  // Prepared once for all tries: behind a damaged page there are thousands.
+  const reading = <Found>(columns: string): ((at: number) => Found | null | undefined) => {
+    const sql = `SELECT ${columns} FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`;
+    let statement: Database.Statement<[number, number], Found> | undefined;
+    return (at) =>
+      tried(() => {
+        statement ??= source.prepare(sql);
+        return statement.get(at, upTo) ?? null;
+      });
+  };
+  const rowAfter = headOnly ? () => undefined : reading<Row>('*');
+  const headAfter = reading<RowHead>(HEAD_COLUMNS);
   let hole: number | undefined;
   for (let at = after; at < Math.min(upTo, after + MOST_FAILURES); at++) {
-    const row = (headOnly ? undefined : next<Row>('*', at)) ?? next<RowHead>(HEAD_COLUMNS, at);
+    const row = rowAfter(at) ?? headAfter(at);
     if (row !== undefined) return { row: row ?? undefined, hole };
     hole ??= at + 1;
   }
