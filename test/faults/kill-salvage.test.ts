@@ -36,10 +36,10 @@ describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: 90_000 + KILL
       await scene.brokerIs(false);
       if (outbox.isWhole || (scene.draw() < 0.1 && outbox.damageable)) {
         // While a file is taken over, a commit may wait longer than the flush window: then only what is told to be on disk has to survive.
-        if (outbox.isWhole)
+        if (outbox.isWhole) {
           do await strikes.live(4_000, { ...load, buffer: { ...WINDOW, size: '256MB' } });
           while (outbox.isWhole && statSync(file).size < 1_500_000);
-        else await strikes.live(4_000, load);
+        } else await strikes.live(4_000, load);
         outbox.startAndStop();
         for (const n of await outbox.numbers()) kept.add(n);
         outbox.damage();
