@@ -138,6 +138,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       onFound: (connection, device) => void ready.then(() => find(connection, [device])),
     }),
   });
+  const lines = linesOf(first, folder);
   /** What runs. A reload changes both between two batches. */
   let site = first;
   let router = openRouter(first);
@@ -164,7 +165,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     undo.push(['pollers', () => pollers.stop()]);
     // The thread of the outboxes loads what it needs while this one opens the wires.
     const opening = deliver ? Promise.all([register.open(), upstreams.open()]) : [];
-    const [[changed]] = await Promise.all([opening, pollers.use(linesOf(site, folder))]);
+    const [[changed]] = await Promise.all([opening, pollers.use(lines)]);
     if (deliver) register.use(configurationOf(site));
     openReads();
     // Not before all runs that a reload may change.
@@ -184,7 +185,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     {
       version: VERSION,
       gateway,
-      connections: linesOf(site, folder).length,
+      connections: lines.length,
       devices: site.devices.length,
       points: site.devices.reduce((sum, { points }) => sum + points.length, 0),
       rules: site.rules.length,

@@ -2,24 +2,25 @@
 import { dirname, resolve } from 'node:path';
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { drivers as builtIn } from '../drivers/index.js';
-import { isLoopback, LOCAL, placeOf } from './config/broker.js';
+import { LOCAL } from './config/broker.js';
 import { type ReadConfig, readConfig } from './config/load.js';
 import type { GatewayConfig } from './config/schema.js';
 import type { Source } from './config/source.js';
+import { findWarnings } from './config/warnings.js';
 import type { Configuration } from './devices/configuration.js';
 import { readRegister } from './devices/journal.js';
-import { buildRegistered, inWords, type RegisteredContext, wantsBuilding } from './devices/registered.js';
-import { apply, isActive, type JournalEntry, type Registrations } from './devices/registration.js';
-import { buildDevices, buildWires, checkAdmissions, type Wires } from './devices/wiring.js';
+import { buildRegistered, findMisfits, type Registered, type RegisteredContext } from './devices/registered.js';
+import type { Registrations } from './devices/registration.js';
+import { buildDevices, buildWires, checkAdmissions } from './devices/wiring.js';
 import type { Driver } from './driver.js';
 import { ProblemList, type SourcePlace, TidegateError } from './errors.js';
 import type { Device } from './model.js';
 import { withPlugins } from './plugins.js';
-import { FULL_WIRE, plannedShare } from './polling/load.js';
+import { findBusyWires } from './polling/load.js';
 import { listProfiles, shippedProfiles } from './profiles/find.js';
 import { lintProfile } from './profiles/lint.js';
-import { type Drivers, type Profile, readProfile, unknownProfile } from './profiles/load.js';
-import { proveProfile } from './profiles/prove.js';
+import { type Drivers, type Profile, unknownProfile } from './profiles/load.js';
+import { provenProfiles } from './profiles/proven.js';
 import { loadRules } from './routing/load.js';
 import type { Rule } from './routing/rule.js';
 
@@ -31,7 +32,7 @@ export interface Site {
   /** Its text, to say where something is wrong. */
   readonly source: Source;
   /** All that are to be polled: those of gateway.yaml, and those of the register. */
-  readonly devices: Device[];
+  readonly devices: readonly Device[];
   /** Known, and not polled. */
   readonly disabled: readonly Device[];
   /** Why some devices of the register cannot run, by id. */
@@ -54,11 +55,9 @@ export interface Site {
 }
 
 /** What gateway.yaml alone says: what the devices of the register are held to, and added to. */
-export interface Configured extends Omit<RegisteredContext, 'profiles' | 'absent'> {
+export interface Configured extends RegisteredContext {
   readonly devices: readonly Device[];
   readonly disabled: readonly Device[];
-  readonly profiles: Map<string, Profile | undefined>;
-  readonly drivers: Drivers;
 }
 
 /** How to load a site. */
@@ -87,20 +86,19 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const profiles = await loadProfiles(read, folders, available, options.thorough ?? false, problems);
   await otherWork();
   const wires = await buildWires(read, available, problems);
-  problems.push(...findHomeless(read, wires));
   checkAdmissions(read, problems);
   const taken = new Map<string, string>();
   const built = buildDevices(read, wires, profiles, problems, taken);
   const isOff = ({ id }: Device): boolean => config.devices[id]?.disabled === true;
   const own = { devices: built.filter((device) => !isOff(device)), disabled: built.filter(isOff) };
-  const configured = { ...own, read, wires, profiles, taken, drivers: available };
+  const configured = { ...own, read, wires, drivers: available, folders, profiles, taken };
   const { registrations, ...lost } = await registrationsOf(file, config, options);
-  const all = await withRegister(configured, file, registrations);
+  const all = await allDevices(configured, registrations);
   // Where devices are wrong, rules cannot be held to their names.
   const sound = problems.length === 0;
+  const points = new Map([...all.devices, ...all.disabled].map((device) => [device.id, device.points]));
   const others = [...registrations.values()].map(({ id, profile = '', tags }) => {
-    const points = [...all.devices, ...all.disabled].find((device) => device.id === id)?.points ?? [];
-    return { id, profile, tags, points };
+    return { id, profile, tags, points: points.get(id) ?? [] };
   });
   const upstreams = [...Object.keys(read.written.upstreams), ...(source.has(['broker']) ? [LOCAL] : [])];
   const context = sound ? { devices: built, others, upstreams } : undefined;
@@ -125,28 +123,17 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
     secrets,
     readFrom: { files: [file, ...read.secretFiles, ...certificatesOf(config)], folders: [folder, ownProfiles] },
     warnings: [
-      ...findWarnings(read, all.devices),
+      ...findWarnings(read, connectionsOf([...Object.values(config.devices), ...all.devices])),
       ...Object.values(lost),
-      ...findTrouble(registrations, all.unfit, config),
+      ...findMisfits(registrations, { read, ...all }),
       ...(options.thorough ? findBusyWires(read, wires, all.devices) : []),
     ],
   };
 }
 
-/**
- * A site with what entries make of its register.
- * @throws TidegateError REGISTER_DEVICE when a device that they put into service cannot run
- */
-export async function withEntries(site: Site, before: Registrations, entries: readonly JournalEntry[]): Promise<Site> {
-  const registrations = new Map(before);
-  for (const entry of entries) apply(registrations, entry);
-  const next = { ...site, registrations, ...(await withRegister(site.configured, site.file, registrations)) };
-  for (const { device, set } of entries) {
-    const reason = isActive({ state: set.state ?? 'retired' }) ? next.unfit.get(device) : undefined;
-    const hint = 'Nothing was changed.';
-    if (reason !== undefined) throw new TidegateError('REGISTER_DEVICE', `${device} cannot run: ${reason}`, { hint });
-  }
-  return next;
+/** The site with another register. */
+export async function withRegister(site: Site, registrations: Registrations): Promise<Site> {
+  return { ...site, registrations, ...(await allDevices(site.configured, registrations)) };
 }
 
 /** What the register is told of a site. */
@@ -154,26 +141,18 @@ export function configurationOf({ configured: { devices, disabled }, unfit }: Si
   return { configured: [...devices, ...disabled], disabled: new Set(disabled.map(({ id }) => id)), unfit };
 }
 
-/** The devices of a site with those of a register. */
-async function withRegister(
-  configured: Configured,
-  file: string,
-  registrations: Registrations,
-): Promise<Pick<Site, 'devices' | 'disabled' | 'unfit'>> {
-  const { read, profiles, drivers } = configured;
-  const folders = profileFolders(read.config, file);
-  const wanted = [...registrations.values()].filter(wantsBuilding).map(({ profile = '' }) => profile);
-  const missing = new Set(wanted.filter((name) => profiles.get(name) === undefined));
-  for (const [name, profile] of await readProfiles(missing, folders, drivers, [])) profiles.set(name, profile);
-  const unknown = [...missing].filter((name) => !profiles.has(name));
-  const files = unknown.length > 0 ? listProfiles(folders) : new Map<string, string>();
-  const absent = new Map(unknown.map((name) => [name, inWords(unknownProfile(name, files.keys()))]));
-  const { devices, disabled, unfit } = buildRegistered(registrations.values(), { ...configured, absent });
+/** The devices of gateway.yaml with those of a register. */
+async function allDevices(configured: Configured, registrations: Registrations): Promise<Registered> {
+  const { devices, disabled, unfit } = await buildRegistered(registrations, configured);
   return {
     devices: [...configured.devices, ...devices],
     disabled: [...configured.disabled, ...disabled],
     unfit,
   };
+}
+
+function connectionsOf(devices: readonly Pick<Device, 'connection'>[]): Set<string> {
+  return new Set(devices.map(({ connection }) => connection));
 }
 
 /** The folder of outboxes, register, lock and control socket. */
@@ -208,7 +187,7 @@ export function destinationsOf({ upstreams, broker }: GatewayConfig): { id: stri
 }
 
 /** Runs the tests that stand beside the rules. */
-async function testRules(folder: string, config: GatewayConfig, devices: Device[]): Promise<TidegateError[]> {
+async function testRules(folder: string, config: GatewayConfig, devices: readonly Device[]): Promise<TidegateError[]> {
   const { proveRules } = await import('./routing/prove.js');
   return proveRules(folder, { gateway: config.gateway, devices, upstreams: destinationsOf(config) });
 }
@@ -228,7 +207,7 @@ async function loadProfiles(
 ): Promise<Map<string, Profile | undefined>> {
   const wanted = new Set(Object.values(written.devices).map(({ profile }) => String(profile)));
   const own = new Set(thorough ? listProfiles(folders.slice(0, 1)).keys() : []);
-  const profiles = await readProfiles(new Set([...wanted, ...own]), folders, available, problems);
+  const profiles = await provenProfiles(new Set([...wanted, ...own]), folders, available, problems);
   for (const name of own) {
     const profile = profiles.get(name);
     if (profile) problems.push(...lintProfile(profile));
@@ -240,103 +219,6 @@ async function loadProfiles(
     problems.push(source.problem(code, ['devices', id, 'profile'], message, { hint }));
   }
   return profiles;
-}
-
-/** Those of the named profiles that are there: undefined for one that is wrong. */
-async function readProfiles(
-  names: ReadonlySet<string>,
-  folders: string[],
-  available: Drivers,
-  problems: TidegateError[],
-): Promise<Map<string, Profile | undefined>> {
-  const profiles = new Map<string, Profile | undefined>();
-  if (names.size === 0) return profiles;
-  const files = listProfiles(folders);
-  for (const name of names) {
-    const file = files.get(name);
-    if (file === undefined) continue;
-    const found: TidegateError[] = [];
-    // A running gateway polls between two files.
-    await otherWork();
-    const profile = await readProfile(file, folders, available, found);
-    if (profile) found.push(...proveProfile(profile));
-    profiles.set(name, found.length === 0 ? profile : undefined);
-    problems.push(...found);
-  }
-  return profiles;
-}
-
-/** Connections to the local broker, where there is none. */
-function findHomeless({ source }: ReadConfig, { drivers, settings }: Wires): TidegateError[] {
-  if (source.has(['broker'])) return [];
-  return [...settings].flatMap(([id, connection]) => {
-    if (!drivers.get(id)?.isLocal?.(connection)) return [];
-    const hint = 'write `broker: {}` for a broker on this machine alone; docs/broker.md says how devices get in';
-    return [source.problem('CONFIG_MISSING_KEY', ['connections', id, 'broker'], 'there is no local broker', { hint })];
-  });
-}
-
-/** Wires that are asked for more than they can well carry. */
-function findBusyWires({ source }: ReadConfig, wires: Wires, devices: readonly Device[]): TidegateError[] {
-  return [...wires.drivers].flatMap(([id, driver]) => {
-    const shares = devices
-      .filter(({ connection }) => connection === id)
-      .map((device) => ({ device: device.id, share: plannedShare(driver, wires.settings.get(id), device) ?? 0 }))
-      .sort((a, b) => b.share - a.share);
-    const total = shares.reduce((sum, { share }) => sum + share, 0);
-    const [most] = shares;
-    if (total <= FULL_WIRE || !most) return [];
-    const message = `reading all devices of "${id}" takes ${percent(total)} of its time`;
-    const share = shares.length > 1 ? `; ${most.device} alone takes ${percent(most.share)}` : '';
-    const hint = `poll less often (every), raise its speed (baud), or use another wire for some devices${share}`;
-    return [source.problem('WIRE_LOAD', ['connections', id], message, { hint, key: true })];
-  });
-}
-
-const percent = (share: number): string => `${Math.round(share * 100)} %`;
-
-/** Devices of the register that do not run as the register has them. */
-function findTrouble(
-  registrations: Registrations,
-  unfit: ReadonlyMap<string, string>,
-  { devices }: GatewayConfig,
-): TidegateError[] {
-  const lost = [...unfit].map(([id, reason]) => `the device ${id} of the register does not run: ${reason}`);
-  const overruled = [...registrations.values()]
-    .filter(({ id, origin, state }) => Object.hasOwn(devices, id) && origin !== 'gateway.yaml' && state !== 'retired')
-    .map(({ id }) => `the device ${id} of the register is in gateway.yaml too, which wins`);
-  return [...lost, ...overruled].map((message) => new TidegateError('REGISTER_DEVICE', message));
-}
-
-function findWarnings({ config, source }: ReadConfig, devices: readonly Device[]): TidegateError[] {
-  const used = new Set([...Object.values(config.devices), ...devices].map(({ connection }) => connection));
-  const warnings = Object.entries(config.connections)
-    .filter(([id, { discover }]) => !used.has(id) && !discover)
-    .map(([id]) => id)
-    .map((id) => {
-      const hint = 'give it a device, or remove it';
-      return source.problem('CONFIG_CONFLICT', ['connections', id], `no device uses the connection "${id}"`, {
-        hint,
-        key: true,
-      });
-    });
-  const { broker } = config;
-  if (broker && !isLoopback(placeOf(broker.listen)?.host ?? '')) {
-    const message = `the local broker listens on ${broker.listen} without TLS: passwords and readings can be read on the way`;
-    const hint = 'add `tls:` and keep `listen:` on 127.0.0.1, unless all that reach it are trusted';
-    warnings.push(source.problem('BROKER_PLAIN', ['broker', 'listen'], message, { hint }));
-  }
-  if (broker && !broker.anonymous && Object.keys(broker.users).length === 0) {
-    const hint = 'add `users:`, or `anonymous:` for programs on this machine; see docs/broker.md';
-    warnings.push(
-      source.problem('CONFIG_MISSING_KEY', ['broker'], 'nobody may connect to the local broker', { hint, key: true }),
-    );
-  }
-  if (Object.keys(config.upstreams).length === 0 && !broker) {
-    const hint = 'write where readings go under `upstreams`';
-    warnings.push(source.problem('CONFIG_MISSING_KEY', [], 'there is no upstream: nothing will be sent', { hint }));
-  }
-  return warnings;
 }
 
 /** Each problem once, gateway.yaml first, each file from top to bottom. */

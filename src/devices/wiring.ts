@@ -35,6 +35,10 @@ export async function buildWires(read: ReadConfig, available: Drivers, problems:
     const checked = check(driver.connection, read.source, settings, at, problems, { known });
     if (checked === undefined) continue;
     wires.settings.set(id, checked);
+    if (driver.isLocal?.(checked) && !read.source.has(['broker'])) {
+      const hint = 'write `broker: {}` for a broker on this machine alone; docs/broker.md says how devices get in';
+      problems.push(read.source.problem('CONFIG_MISSING_KEY', [...at, 'broker'], 'there is no local broker', { hint }));
+    }
     const claim = driver.claims?.(checked);
     if (claim === undefined) continue;
     const other = claimed.get(claim);

@@ -1,5 +1,8 @@
 /** How much of a wire's time its schedule takes, as planned before anything was read. */
+import type { ReadConfig } from '../config/load.js';
+import type { Wires } from '../devices/wiring.js';
 import type { Driver } from '../driver.js';
+import type { TidegateError } from '../errors.js';
 import type { Device } from '../model.js';
 import type { DueSet } from './due-set.js';
 import { Schedule } from './schedule.js';
@@ -33,3 +36,22 @@ export function plannedShare(driver: Driver, settings: unknown, device: Device):
   }
   return schedule.next > start ? busy / (schedule.next - start) : 0;
 }
+
+/** Wires that are asked for more than they can well carry. */
+export function findBusyWires({ source }: ReadConfig, wires: Wires, devices: readonly Device[]): TidegateError[] {
+  return [...wires.drivers].flatMap(([id, driver]) => {
+    const shares = devices
+      .filter(({ connection }) => connection === id)
+      .map((device) => ({ device: device.id, share: plannedShare(driver, wires.settings.get(id), device) ?? 0 }))
+      .sort((a, b) => b.share - a.share);
+    const total = shares.reduce((sum, { share }) => sum + share, 0);
+    const [most] = shares;
+    if (total <= FULL_WIRE || !most) return [];
+    const message = `reading all devices of "${id}" takes ${percent(total)} of its time`;
+    const share = shares.length > 1 ? `; ${most.device} alone takes ${percent(most.share)}` : '';
+    const hint = `poll less often (every), raise its speed (baud), or use another wire for some devices${share}`;
+    return [source.problem('WIRE_LOAD', ['connections', id], message, { hint, key: true })];
+  });
+}
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`;

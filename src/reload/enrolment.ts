@@ -3,11 +3,11 @@ import type { Logger } from 'pino';
 import { type DeviceChange, entryOf } from '../devices/change.js';
 import { admittedProfile } from '../devices/found.js';
 import type { Register } from '../devices/register.js';
-import type { JournalEntry } from '../devices/registration.js';
+import { apply, isActive, type JournalEntry, type Registrations } from '../devices/registration.js';
 import { messageOf, TidegateError } from '../errors.js';
 import { inTurn } from '../ops/in-turn.js';
 import { repeated } from '../ops/repeated.js';
-import { type Site, withEntries } from '../site.js';
+import { type Site, withRegister } from '../site.js';
 import type { Changes } from './plan.js';
 import type { Reloader } from './reloader.js';
 
@@ -34,6 +34,22 @@ export interface Enrolment {
   admit(): Promise<void>;
   /** Runs what the register says now, when that was changed behind the gateway's back. */
   refresh(): Promise<unknown>;
+}
+
+/**
+ * A site with what entries make of its register.
+ * @throws TidegateError REGISTER_DEVICE when a device that they put into service cannot run
+ */
+export async function withEntries(site: Site, before: Registrations, entries: readonly JournalEntry[]): Promise<Site> {
+  const registrations = new Map(before);
+  for (const entry of entries) apply(registrations, entry);
+  const next = await withRegister(site, registrations);
+  for (const { device, set } of entries) {
+    const reason = isActive({ state: set.state ?? 'retired' }) ? next.unfit.get(device) : undefined;
+    const hint = 'Nothing was changed.';
+    if (reason !== undefined) throw new TidegateError('REGISTER_DEVICE', `${device} cannot run: ${reason}`, { hint });
+  }
+  return next;
 }
 
 /** Begins to take decisions. */
@@ -87,6 +103,6 @@ export function openEnrolment({ register, reloader, site: running, log }: Enrolm
         return commit(site, [entryOf(change, context)]);
       }),
     admit: allAdmitted,
-    refresh: () => reloader.change((site) => withEntries(site, register.devices, [])),
+    refresh: () => reloader.change((site) => withRegister(site, new Map(register.devices))),
   };
 }
