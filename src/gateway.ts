@@ -169,7 +169,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     if (deliver) register.use(configurationOf(site));
     openReads();
     // Not before all runs that a reload may change.
-    reloader = openReloader({ site, log, registrations: () => register.devices, apply });
+    reloader = openReloader({ site, log, registrations: () => new Map(register.devices), apply });
     undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
     if (deliver) {
       enrolment = openEnrolment({ register, reloader, site: () => site, log });
@@ -249,13 +249,23 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     const closed = [switchOver(), next.config.broker ? undefined : broker.close()];
     if (deliver) register.use(configurationOf(next));
     await Promise.all([pollers.use(linesOf(next, folder)), ...closed]);
+    if (deliver) hearAll();
     // What waits may be admitted now. In turn with this reload, so nobody waits for it here.
     void enrolment?.admit();
   }
 
+  /** What is written elsewhere from now on, and polled as before, says nothing by itself. */
+  function hearAll(): void {
+    for (const device of site.devices) {
+      const { state, reason } = pollers.state(device);
+      if (state !== 'starting') register.heard(device.id, state, reason);
+    }
+  }
+
   /** Devices were found on a connection. Gives what each is called in the register, if it is kept. */
-  function find(connection: string, found: readonly FoundDevice[]): (string | null)[] {
-    const ids = found.map((device) => register.found(connection, device) ?? null);
+  async function find(connection: string, found: readonly FoundDevice[]): Promise<(string | null)[]> {
+    const ids = [];
+    for (const device of found) ids.push((await register.found(connection, device)) ?? null);
     void enrolment?.admit();
     return ids;
   }

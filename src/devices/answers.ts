@@ -24,7 +24,7 @@ export interface FoundAnswer {
 /** What is done with devices. */
 export interface DeviceWork {
   change(change: DeviceChange): Promise<unknown>;
-  find(connection: string, found: readonly FoundDevice[]): FoundAnswer['ids'];
+  find(connection: string, found: readonly FoundDevice[]): Promise<FoundAnswer['ids']>;
 }
 
 /** `devices`; `history` with `device` (an id); `change` with a `change`; `found` with `connection` and `devices`. */
@@ -38,8 +38,8 @@ export function answerRegister(register: Register, journal: Journal, { change, f
       await change(request.change as DeviceChange);
       return { devices: register.list() };
     },
-    found: ({ connection, devices }): FoundAnswer => ({
-      ids: find(String(connection), devices as readonly FoundDevice[]),
+    found: async ({ connection, devices }): Promise<FoundAnswer> => ({
+      ids: await find(String(connection), devices as readonly FoundDevice[]),
     }),
   };
 }

@@ -11,7 +11,7 @@ import { type Repeated, repeated } from '../ops/repeated.js';
 import { NOT_READ } from './change.js';
 import { type Configuration, type Configured, configuredEntries } from './configuration.js';
 import { Damper } from './damper.js';
-import { judgeFound } from './found.js';
+import { type Judged, judgeFound } from './found.js';
 import type { Journal } from './journal.js';
 import { apply, isActive, type JournalEntry, type Registration, type Registrations } from './registration.js';
 
@@ -40,21 +40,20 @@ interface Heard {
 
 export class Register {
   readonly #options: RegisterOptions;
-  readonly #devices: Registrations;
-  /** As they were read for this start. */
-  readonly #read: ReadonlyMap<string, Registration>;
+  #devices: Registrations;
   /** What polling said last of each device since it is polled. */
   readonly #heard = new Map<string, Heard>();
   /** The devices of gateway.yaml, whose settings stay there. */
   #configured: readonly Configured[] = [];
   readonly #damper: Damper;
   readonly #ignored: Repeated;
-  /** While a command's entry is on its way to the disk, what else happens waits: the journal has the order in which things are told. */
-  #waiting: (() => void)[] | undefined;
+  /** The last decision, on disk or refused. */
+  #decided: Promise<unknown> = Promise.resolve();
+  /** What is to be told behind a decision that is on its way to the disk, by the thing that it is about: the journal has the order of what is told. */
+  #behind: Map<string, () => void> | undefined;
 
   constructor(options: RegisterOptions) {
     this.#options = options;
-    this.#read = options.registrations;
     this.#devices = new Map(options.registrations);
     this.#damper = new Damper(options.damping);
     this.#ignored = repeated(options.log);
@@ -84,7 +83,6 @@ export class Register {
 
   /** Polling says how a device is. */
   heard(id: string, state: DeviceState, reason?: string): void {
-    if (this.#waiting) return void this.#waiting.push(() => this.heard(id, state, reason));
     const device = this.#devices.get(id);
     if (!device || !isActive(device)) return;
     const before = this.#heard.get(id);
@@ -96,19 +94,21 @@ export class Register {
       first,
       changes: news ? changes + 1 : changes,
     });
-    if (news) this.#damper.tell(id, () => this.#tellState(id));
+    if (news) this.#damped(id, () => this.#tellState(id));
   }
 
   /** A device was found on a connection. Gives the device that it is, or undefined when it is not kept. */
-  found(connection: string, device: FoundDevice): string | undefined {
-    const judged = judgeFound(connection, device, this.#devices, this.#configured);
+  async found(connection: string, device: FoundDevice): Promise<string | undefined> {
+    // What is being decided may be on this very device.
+    while (this.#behind) await this.#decided;
+    const judged = this.#judge(connection, device);
     if (typeof judged === 'string') {
       this.#ignored.failed(judged, { connection });
       return undefined;
     }
     const { id, entry } = judged;
-    if (entry?.what === 'identified') this.#damper.tell(`identity of ${id}`, () => this.#note(entry));
-    else if (entry) this.#note(entry);
+    if (entry?.what === 'found') this.#note(entry);
+    else if (entry) this.#damped(`identity of ${id}`, () => this.#identify(connection, device));
     return id;
   }
 
@@ -122,15 +122,21 @@ export class Register {
    * Writes what somebody decided, and then takes it into account.
    * @throws TidegateError REGISTER_STORE when the disk refuses; nothing has changed then
    */
-  async commit(entries: readonly JournalEntry[]): Promise<void> {
-    this.#waiting ??= [];
+  commit(entries: readonly JournalEntry[]): Promise<void> {
+    const decision = this.#decide(entries);
+    this.#decided = decision.catch(() => {});
+    return decision;
+  }
+
+  async #decide(entries: readonly JournalEntry[]): Promise<void> {
+    const behind = new Map<string, () => void>();
+    this.#behind = behind;
     try {
       await this.#options.journal.commit(entries);
       for (const entry of entries) this.#take(entry);
     } finally {
-      const waiting = this.#waiting;
-      this.#waiting = undefined;
-      for (const work of waiting) work();
+      this.#behind = undefined;
+      for (const tell of behind.values()) tell();
     }
   }
 
@@ -143,9 +149,9 @@ export class Register {
     try {
       const { registrations, movedTo } = await journal.open();
       if (movedTo) log.error({ movedTo }, 'the register was damaged; what could be read was carried into a new file');
-      const others = [...registrations.values()].filter((one) => !isDeepStrictEqual(one, this.#read.get(one.id)));
-      for (const one of others) this.#devices.set(one.id, one);
-      return others.length > 0;
+      const changed = !isDeepStrictEqual(registrations, this.#devices);
+      this.#devices = registrations;
+      return changed;
     } catch (error) {
       log.error({ err: error }, 'the register of devices cannot be opened; it goes on in memory');
       return false;
@@ -158,6 +164,23 @@ export class Register {
     await this.#options.journal.close();
   }
 
+  /** Tells of a thing; later, and then as it is by then, when it has had its share, or while a decision is on its way to the disk. */
+  #damped(thing: string, tell: () => void): void {
+    this.#damper.tell(thing, () => {
+      if (this.#behind) this.#behind.set(thing, tell);
+      else tell();
+    });
+  }
+
+  #judge(connection: string, device: FoundDevice): Judged | string {
+    return judgeFound(connection, device, this.#devices, this.#configured);
+  }
+
+  #identify(connection: string, device: FoundDevice): void {
+    const judged = this.#judge(connection, device);
+    if (typeof judged !== 'string' && judged.entry) this.#note(judged.entry);
+  }
+
   /** Tells how a device is; at its first word since it is polled also what was so before. */
   #tellState(id: string): void {
     const device = this.#devices.get(id);
@@ -165,15 +188,15 @@ export class Register {
     if (!device || !heard || !isActive(device)) return;
     const { state, reason, first, changes } = heard;
     Object.assign(heard, { first: false, changes: 0 });
-    const stays = state === device.state;
+    // One that went and came back meanwhile is in its state anew.
+    const stays = state === device.state && changes === 1 && device.reason !== NOT_READ.reason;
     const why = reason === undefined ? {} : { reason };
     const entry = { device: id, what: 'state', set: { state, ...why }, ...(changes > 1 && { changes }) } as const;
-    if (stays && first && device.reason === reason) this.#tell(device, device.state, { first, at: this.now() });
-    else this.#note({ ...entry, ...(stays && device.reason !== NOT_READ.reason && { since: device.since }) }, first);
+    if (stays && device.reason === reason) this.#tell(device, device.state, { first, at: this.now() });
+    else this.#note({ ...entry, ...(stays && { since: device.since }) }, first);
   }
 
   #note(entry: Omit<JournalEntry, 'at' | 'clock'>, first = false): void {
-    if (this.#waiting) return void this.#waiting.push(() => this.#note(entry, first));
     const whole = { ...this.now(), ...entry };
     this.#options.journal.add(whole);
     this.#take(whole, first);

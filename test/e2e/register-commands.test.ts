@@ -159,6 +159,25 @@ describe('while the gateway runs', () => {
     expect((await second.finished).code).toBe(0);
   });
 
+  test('what a command added may be written into gateway.yaml: it runs on, and is known as it is', async () => {
+    const running = await gateway();
+    await add('b', 2);
+    await site.told('b', 'online');
+    const asked = site.peer.sockets.size;
+    const { connections, devices: others } = site.written({
+      a: { profile: 'test/meter', connection: 'other', unit: 1 },
+      b: { profile: 'test/meter', connection: 'bus', unit: 2 },
+    });
+    const other = { driver: 'modbus', tcp: `127.0.0.1:${counting.port}` };
+    site.say(site.written(others ?? {}, { connections: { ...connections, other } }));
+    expect(await run(['reload'], { cwd: site.path })).toMatchObject({ code: 0 });
+    expect((await known()).b).toMatchObject({ origin: 'gateway.yaml', state: 'online' });
+    expect(site.peer.sockets.size).toBe(asked);
+    running.child.kill('SIGTERM');
+    await running.finished;
+    expect((await known()).b).toMatchObject({ origin: 'gateway.yaml', state: 'online' });
+  });
+
   test('gateway.yaml wins over a device of the register of the same name, and says so', async () => {
     await add('b', 2);
     const { connections } = site.written({});

@@ -1,14 +1,14 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Damper } from '../../src/devices/damper.js';
 import { admittedProfile } from '../../src/devices/found.js';
-import { Journal, readEntries } from '../../src/devices/journal.js';
+import { Journal, readEntries, readRegister } from '../../src/devices/journal.js';
 import { type DeviceNews, Register } from '../../src/devices/register.js';
-import { rebuild } from '../../src/devices/registration.js';
+import { type JournalEntry, rebuild } from '../../src/devices/registration.js';
 import { prepareDiskThread } from '../../src/ops/disk-thread.js';
 import { UnsetClock } from '../support/clock.js';
 import { silent, temporaryFolder } from '../support/upstream.js';
 
-function open({ damping = 20, folder = temporaryFolder() } = {}) {
+async function open({ damping = 20, folder = temporaryFolder() } = {}) {
   const thread = prepareDiskThread();
   const journal = new Journal({ folder, thread, log: silent });
   const news: DeviceNews[] = [];
@@ -25,6 +25,7 @@ function open({ damping = 20, folder = temporaryFolder() } = {}) {
     await register.close();
     await thread.close();
   });
+  await register.open();
   const configured = [{ id: 'a', connection: 'bus', profile: 'test/meter', tags: {}, settings: { unit: 1 } }];
   register.use({ configured, disabled: new Set(), unfit: new Map() });
   return { register, news, clock, folder, thread };
@@ -32,7 +33,7 @@ function open({ damping = 20, folder = temporaryFolder() } = {}) {
 
 describe('a device that changes on and on', () => {
   test('is told at once a few times, then now and then, each with how many changes it stands for', async () => {
-    const { register, news, folder } = open();
+    const { register, news, folder } = await open();
     for (let n = 1; n <= 1_001; n++) register.heard('a', n % 2 ? 'online' : 'offline');
     expect(news).toHaveLength(5);
     expect(register.list()).toMatchObject([{ state: 'online' }]);
@@ -46,7 +47,7 @@ describe('a device that changes on and on', () => {
   });
 
   test('is told as it is when the gateway stops', async () => {
-    const { register, news } = open({ damping: 1_000_000 });
+    const { register, news } = await open({ damping: 1_000_000 });
     for (let n = 1; n <= 8; n++) register.heard('a', n % 2 ? 'online' : 'offline', n % 2 ? undefined : 'cut');
     await register.close();
     expect(news.at(-1)).toMatchObject({ state: 'offline', reason: 'cut', changes: 3 });
@@ -73,8 +74,8 @@ describe('a device that changes on and on', () => {
   });
 });
 
-test('reasons that change while the state does not are shown, and told to nobody', () => {
-  const { register, news } = open();
+test('reasons that change while the state does not are shown, and told to nobody', async () => {
+  const { register, news } = await open();
   register.heard('a', 'offline', 'timeout');
   register.heard('a', 'offline', 'refused');
   expect(news).toHaveLength(1);
@@ -82,7 +83,7 @@ test('reasons that change while the state does not are shown, and told to nobody
 });
 
 test('what happened before the clock was set is marked', async () => {
-  const { register, news, clock, folder } = open();
+  const { register, news, clock, folder } = await open();
   register.heard('a', 'online');
   clock.set(1_764_312_000_000);
   register.heard('a', 'offline');
@@ -92,8 +93,7 @@ test('what happened before the clock was set is marked', async () => {
 });
 
 test('a thread that has ended stops nothing: what happens is told, a decision is refused', async () => {
-  const { register, news, thread } = open();
-  await register.open();
+  const { register, news, thread } = await open();
   await thread.close();
   register.heard('a', 'online');
   expect(news).toMatchObject([{ state: 'online' }]);
@@ -102,6 +102,64 @@ test('a thread that has ended stops nothing: what happens is told, a decision is
   expect([...register.devices.keys()]).toEqual(['a']);
   register.heard('a', 'offline');
   expect(news).toHaveLength(2);
+});
+
+describe('what happens while a decision is on its way to the disk', () => {
+  const added = { at: 1, what: 'added', set: { connection: 'bus', settings: { unit: 2 }, state: 'offline' } } as const;
+
+  test('is judged by what was decided: devices that are found are told apart, and known', async () => {
+    const { register, folder } = await open();
+    const decision = register.commit([{ device: 'b', ...added }]);
+    const found = [7, 8, 2].map((unit) => register.found('bus', { name: 'plug', settings: { unit }, identity: {} }));
+    expect(await Promise.all(found)).toEqual(['plug', 'plug-2', 'b']);
+    await decision;
+    await register.close();
+    expect(await readRegister(folder)).toEqual(register.devices);
+  });
+
+  test('undoes nothing: a device that is disabled says how it is, and stays disabled', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { register, news, folder } = await open();
+    for (let n = 1; n <= 7; n++) register.heard('a', n % 2 ? 'online' : 'offline');
+    const decision = register.commit([{ device: 'a', at: 1, what: 'disabled', set: { state: 'disabled' } }]);
+    register.heard('a', 'offline');
+    vi.advanceTimersByTime(100);
+    await decision;
+    await register.close();
+    expect(news.at(-1)).toMatchObject({ state: 'disabled' });
+    expect(register.list()).toMatchObject([{ id: 'a', state: 'disabled' }]);
+    expect(await readRegister(folder)).toEqual(register.devices);
+  });
+});
+
+test('what a device says of itself again and again is told later, under the name that it has by then', async () => {
+  const { register, news } = await open({ damping: 1_000_000 });
+  for (let n = 1; n <= 8; n++)
+    await register.found('bus', { name: 'plug', settings: { unit: 7 }, identity: { boots: String(n) } });
+  const approved = {
+    at: 1,
+    what: 'approved',
+    set: { profile: 'test/meter', state: 'offline', reason: 'not read yet' },
+  };
+  await register.commit([{ device: 'hall', was: 'plug', ...approved } as JournalEntry]);
+  await register.close();
+  expect([...register.devices.keys()]).toEqual(['a', 'hall']);
+  expect(register.devices.get('hall')?.identity).toEqual({ boots: '8' });
+  expect(news.at(-1)).toMatchObject({ device: 'plug', state: 'retired' });
+});
+
+test('a device that went and came back while nothing was told is in its state since then', async () => {
+  const { register, clock, folder } = await open({ damping: 1_000_000 });
+  for (let n = 1; n <= 5; n++) register.heard('a', n % 2 ? 'online' : 'offline');
+  const since = register.devices.get('a')?.since ?? 0;
+  await vi.waitFor(() => expect(clock.steadyNow()).toBeGreaterThan(since));
+  register.heard('a', 'offline');
+  register.heard('a', 'online');
+  await register.close();
+  expect(register.devices.get('a')).toMatchObject({ state: 'online' });
+  expect(register.devices.get('a')?.since).toBeGreaterThan(since);
+  expect(await readRegister(folder)).toEqual(register.devices);
 });
 
 describe('gateway.yaml admits', () => {
