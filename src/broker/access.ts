@@ -1,6 +1,6 @@
 /** Who is in, and what each of them may do. Clients within the process may do everything. */
 import { isDeepStrictEqual } from 'node:util';
-import type { AuthenticateError, Client, PublishPacket } from 'aedes';
+import type { AuthenticateError, Client, PublishPacket, Subscription } from 'aedes';
 import type { BrokerConfig } from '../config/broker.js';
 import type { LiveStore } from './live-store.js';
 import type { RefusalKind } from './refusals.js';
@@ -24,8 +24,8 @@ export interface Access {
   readonly clients: ReadonlySet<Wire>;
   /** Lets a client in, or gives what to refuse it with. */
   enter(client: Client, wire: Wire, name?: string, password?: Buffer): Promise<AuthenticateError | null>;
-  /** Whether a client may subscribe to a filter. */
-  reads(wire: Wire, filter: string): boolean;
+  /** Whether a client may subscribe. */
+  reads(wire: Wire, subscription: Subscription): boolean;
   /** Changes a message into what a client may publish: the message, the message not retained, or nothing at all. */
   restrict(wire: Wire, packet: PublishPacket): void;
   /** Goes by what is configured now: clients whose user is gone or differs are cut. */
@@ -70,9 +70,9 @@ export function openAccess({ config, store, tell, isInside }: AccessOptions): Ac
       }
       return null;
     },
-    reads(wire, filter) {
+    reads(wire, { topic: filter, qos }) {
       const reason = whyNotRead(wire, filter);
-      if (reason === undefined) wire.subscriptions.add(filter);
+      if (reason === undefined) wire.subscriptions.set(filter, qos);
       else tell('read', wire, reason);
       return reason === undefined;
     },
@@ -81,8 +81,10 @@ export function openAccess({ config, store, tell, isInside }: AccessOptions): Ac
         tell('write', wire, `may not publish to ${packet.topic}`);
         // It is acknowledged all the same (MQTT 3.1.1 §3.3.5).
         Object.assign(packet, { topic: NOWHERE, payload: '', retain: false });
-      } else if (packet.retain && !store.hasRoom(packet, config().limits.retained)) {
-        tell('retained', wire, `no room to retain more topics: ${packet.topic} is passed on, not retained`);
+      } else if (packet.retain) {
+        // Now, and not when the library comes to it: it lets all that comes at once through to here before.
+        if (!store.retain(packet, config().limits.retained))
+          tell('retained', wire, `no room to retain more topics: ${packet.topic} is passed on, not retained`);
         packet.retain = false;
       }
     },

@@ -10,6 +10,7 @@ import { type Doors, openDoors } from './doors.js';
 import { duplexPair } from './duplex-pair.js';
 import { LiveStore } from './live-store.js';
 import { openRefusals, type RefusalKind } from './refusals.js';
+import { isTopic } from './rights.js';
 import { Wire } from './wire.js';
 
 /** How the broker stands. */
@@ -78,7 +79,9 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
       }
       // No session outlives its connection: CONNACK says that there is none (§3.2.2.2).
       packet.clean = true;
-      done(null, true);
+      const { will } = packet;
+      const fit = will === undefined || (isTopic(will.topic) && (will.qos ?? 0) <= 2);
+      done(fit ? null : new Error('has a last will of no topic, or no QoS (MQTT 3.1.1 §3.1.3.2)'), fit);
     },
     authenticate(client, name, password, done) {
       const wire = wireOf(client);
@@ -88,19 +91,25 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     },
     authorizePublish(client, packet, done) {
       const wire = client && wireOf(client);
-      if (wire) access.restrict(wire, packet);
-      done(null);
+      const fit = isTopic(packet.topic);
+      if (wire && fit) access.restrict(wire, packet);
+      done(fit ? null : new Error('sent a topic that is none (MQTT 3.1.1 §4.7)'));
     },
     authorizeSubscribe(client, subscription, done) {
       const wire = wireOf(client);
-      done(null, !wire || access.reads(wire, subscription.topic) ? subscription : null);
+      done(null, !wire || access.reads(wire, subscription) ? subscription : null);
+    },
+    authorizeForward(client, packet) {
+      // The library finds only subscriptions to this very topic, and no wildcards.
+      if (packet.qos === 2) packet.qos = wireOf(client)?.qosOf(packet.topic) ?? 2;
+      return packet;
     },
   });
   aedes.on('clientReady', (client) => wireOf(client)?.admit());
   aedes.on('client', (client) => wireOf(client) ?? inside.add(client.id));
   aedes.on('clientDisconnect', (client) => wireOf(client) ?? inside.delete(client.id));
   aedes.on('subscribe', (_, client) => {
-    store.reader = client;
+    store.reader = wireOf(client);
   });
   aedes.on('unsubscribe', (filters, client) => {
     for (const filter of filters) wireOf(client)?.subscriptions.delete(filter);

@@ -1,5 +1,5 @@
 /**
- * What the broker keeps: the live state, in memory. Retained messages, and messages of QoS 2 until their sender has released them
+ * What the broker keeps: the live state, in memory. Retained messages, and which messages of QoS 2 their sender has not released yet
  * (MQTT 3.1.1 §4.3.3). No session outlives its connection, so nothing is kept for clients that are away.
  */
 import { Readable } from 'node:stream';
@@ -7,27 +7,30 @@ import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Client } from 'aedes';
 import type { BrokerConfig } from '../config/broker.js';
 import { covers, SITE } from './rights.js';
-import { Wire } from './wire.js';
+import type { Wire } from './wire.js';
 
 /** A message as the broker hands it over. */
 export interface Message {
   readonly topic: string;
   readonly payload: Buffer | string;
-  readonly messageId?: number | undefined;
+  readonly qos: 0 | 1 | 2;
 }
 
-/** Most bytes of QoS 2 messages that one client may leave unreleased. */
-const MOST_UNRELEASED = 1_000_000;
+/** A packet by its identifier. */
+interface Identified {
+  readonly messageId: number;
+}
 
 /** Retained messages that are looked at before others get a turn. */
 const AT_A_TIME = 500;
 
 /** The store of aedes, as far as a broker needs one whose sessions end with their connections. */
 export class LiveStore {
-  /** Whoever subscribed last: retained messages that are asked for next are for it. */
-  reader: Client | undefined;
+  /** Whoever subscribed last, if it is no connection within the process: retained messages that are asked for next are for it. */
+  reader: Wire | undefined;
   readonly #retained = new Map<string, Message>();
-  readonly #unreleased = new Map<string, Map<number, Message>>();
+  /** Packet identifiers. */
+  readonly #unreleased = new WeakMap<Client, Set<number>>();
   /** Of clients: the gateway's own topics are as many as it has points. */
   #topics = 0;
   #bytes = 0;
@@ -37,53 +40,37 @@ export class LiveStore {
     return this.#retained.size;
   }
 
-  /** Whether a client's message can be retained. */
-  hasRoom({ topic, payload }: Message, { topics, size }: BrokerConfig['limits']['retained']): boolean {
-    if (payload.length === 0) return true;
-    const before = this.#retained.get(topic);
-    const bytes = this.#bytes + sizeOf({ topic, payload }) - (before ? sizeOf(before) : 0);
-    return bytes <= size && (before !== undefined || this.#topics < topics);
+  /** Retains a client's message; an empty one clears its topic. False when there is no room. */
+  retain(message: Message, { topics, size }: BrokerConfig['limits']['retained']): boolean {
+    const before = this.#retained.get(message.topic);
+    const bytes = this.#bytes + sizeOf(message) - (before ? sizeOf(before) : 0);
+    const fits = bytes <= size && (before !== undefined || this.#topics < topics);
+    if (fits || message.payload.length === 0) this.#keep(message);
+    return fits || message.payload.length === 0;
   }
 
   async setup(): Promise<void> {}
 
-  async storeRetained(packet: Message): Promise<void> {
-    const { topic } = packet;
-    const before = this.#retained.get(topic);
-    if (before) this.#count(before, -1);
-    if (packet.payload.length === 0) this.#retained.delete(topic);
-    else {
-      const kept = { ...packet };
-      this.#retained.set(topic, kept);
-      this.#count(kept, 1);
-    }
+  async storeRetained(message: Message): Promise<void> {
+    this.#keep(message);
   }
 
   createRetainedStreamCombi(filters: readonly string[]): Readable {
-    const { conn } = this.reader ?? {};
-    return Readable.from(this.#matching(filters, conn instanceof Wire ? conn : undefined));
+    return Readable.from(this.#matching(filters, this.reader));
   }
 
-  async incomingStorePacket({ id }: Client, packet: Message): Promise<void> {
-    const own = this.#unreleased.get(id) ?? new Map<number, Message>();
-    this.#unreleased.set(id, own);
-    own.set(packet.messageId ?? 0, { ...packet });
-    const bytes = [...own.values()].reduce((sum, message) => sum + sizeOf(message), 0);
-    if (bytes > MOST_UNRELEASED) throw new Error('too many bytes of QoS 2 are not released');
+  async incomingStorePacket(client: Client, { messageId }: Identified): Promise<void> {
+    const own = this.#unreleased.get(client) ?? new Set();
+    this.#unreleased.set(client, own.add(messageId));
   }
 
-  async incomingGetPacket({ id }: Client, { messageId = 0 }: Message): Promise<Message> {
-    const message = this.#unreleased.get(id)?.get(messageId);
-    if (!message) throw new Error('no such packet');
-    return message;
+  async incomingGetPacket(client: Client, packet: Identified): Promise<Identified> {
+    if (!this.#unreleased.get(client)?.has(packet.messageId)) throw new Error('no such packet');
+    return packet;
   }
 
-  async incomingDelPacket({ id }: Client, { messageId = 0 }: Message): Promise<void> {
-    if (!this.#unreleased.get(id)?.delete(messageId)) throw new Error('no such packet');
-  }
-
-  async cleanIncoming({ id }: Client): Promise<void> {
-    this.#unreleased.delete(id);
+  async incomingDelPacket(client: Client, { messageId }: Identified): Promise<void> {
+    this.#unreleased.get(client)?.delete(messageId);
   }
 
   // Wills are kept by the connection itself; there are no other brokers to tell them to.
@@ -119,8 +106,20 @@ export class LiveStore {
         if (!exact && !covers(filter, message.topic)) continue;
         await wire?.calm();
         if (wire?.destroyed) return;
-        yield message;
+        const granted = wire?.subscriptions.get(filter);
+        yield granted !== undefined && granted < message.qos ? { ...message, qos: granted } : message;
       }
+    }
+  }
+
+  #keep({ topic, payload, qos }: Message): void {
+    const before = this.#retained.get(topic);
+    if (before) this.#count(before, -1);
+    if (payload.length === 0) this.#retained.delete(topic);
+    else {
+      const kept = { topic, payload: typeof payload === 'string' ? payload : alone(payload), qos };
+      this.#retained.set(topic, kept);
+      this.#count(kept, 1);
     }
   }
 
@@ -129,6 +128,13 @@ export class LiveStore {
     this.#topics += sign;
     this.#bytes += sign * sizeOf(message);
   }
+}
+
+/** A copy: what was received is a view of all that came with it, and would keep that in memory. */
+function alone(payload: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(payload.length);
+  payload.copy(copy);
+  return copy;
 }
 
 function sizeOf({ topic, payload }: Message): number {

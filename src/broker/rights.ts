@@ -9,10 +9,15 @@ export function mayRead({ read }: Rights, filter: string): boolean {
   return read.some((right) => covers(right, filter));
 }
 
-/** Whether a user may publish to a topic. */
+/** Whether a user may publish to a topic. Below `$` only the broker speaks (MQTT 3.1.1 §4.7.2). */
 export function mayWrite({ write }: Rights, topic: string): boolean {
-  if (topic === SITE || topic.startsWith(`${SITE}/`)) return false;
+  if (topic === SITE || topic.startsWith(`${SITE}/`) || topic.startsWith('$')) return false;
   return write.some((right) => covers(right, topic));
+}
+
+/** Whether a message can have a topic: it is not empty, and has no wildcard and no NUL (§4.7.1, §4.7.3). */
+export function isTopic(text: string): boolean {
+  return text !== '' && !['+', '#', '\0'].some((no) => text.includes(no));
 }
 
 /** Whether every topic that matches `filter` (or is it) also matches `right` (MQTT 3.1.1 §4.7). */

@@ -9,6 +9,7 @@ import { messageOf } from '../errors.js';
 import { owned } from '../ops/owner.js';
 import { formatSize } from '../units.js';
 import type { RefusalKind } from './refusals.js';
+import { covers } from './rights.js';
 import { WholeDuplex } from './whole-duplex.js';
 
 /** What a client may take. */
@@ -39,9 +40,9 @@ export class Wire extends WholeDuplex {
   readonly near: boolean;
   /** Who it is, once it has signed in: a user by name, or anonymous. */
   user: { readonly name?: string; readonly account: BrokerUser | Rights } | undefined;
-  /** The client id that it gave, and what it has subscribed to. */
+  /** The client id that it gave, and what it has subscribed to: the QoS by filter. */
   clientId: string | undefined;
-  readonly subscriptions = new Set<string>();
+  readonly subscriptions = new Map<string, 0 | 1 | 2>();
   readonly #socket: Socket;
   readonly #limits: WireLimits;
   readonly #tell: (kind: RefusalKind, wire: Wire, message: string) => void;
@@ -87,6 +88,12 @@ export class Wire extends WholeDuplex {
   admit(): void {
     this.#state = 'open';
     this.#continue();
+  }
+
+  /** The highest QoS at which it asked for a topic (§3.3.5). */
+  qosOf(topic: string): 0 | 1 | 2 {
+    const granted = [...this.subscriptions].filter(([filter]) => covers(filter, topic)).map(([, qos]) => qos);
+    return Math.max(0, ...granted) as 0 | 1 | 2;
   }
 
   /** Ends the connection, and says why. What waits for the client is dropped. */

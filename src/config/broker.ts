@@ -25,7 +25,9 @@ const rights = {
   write: z
     .array(filter)
     .default([])
-    .describe('Topic filters of what may be published; site/# is never among them, it belongs to the gateway.'),
+    .describe(
+      'Topic filters of what may be published; site/# and what begins with $ is never among them, it belongs to the gateway.',
+    ),
 };
 
 const user = z

@@ -9,10 +9,9 @@ function upTo3(levels: readonly string[], last: readonly string[] = []): string[
   return [...ends, ...two, ...three];
 }
 
-/** Whether a topic matches a filter, written another way than what is tested. */
-function matches(filter: string, topic: string): boolean {
-  if (topic.startsWith('$') && /^[+#]/.test(filter)) return false;
-  const pattern = filter
+/** A filter, written another way than what is tested. */
+function patternOf(filter: string): RegExp {
+  const levels = filter
     .split('/')
     .map((level, index) =>
       level === '#'
@@ -22,20 +21,23 @@ function matches(filter: string, topic: string): boolean {
         : `${index === 0 ? '' : '/'}${level === '+' ? '[^/]*' : level.replace('$', '\\$')}`,
     )
     .join('');
-  return new RegExp(`^${pattern}$`).test(topic);
+  return new RegExp(`^${/^[+#]/.test(filter) ? '(?!\\$)' : ''}${levels}$`);
 }
 
 test('a right covers a filter exactly when every topic of the filter is one of the right', () => {
   // Levels that no filter names stand for all others.
   const topics = upTo3(['a', 'b', '', '$s', 'other']).concat('a/b/a/b', 'other/other/other/other');
-  const filters = upTo3(['a', 'b', '', '$s', '+'], ['#']);
+  const filters = upTo3(['a', 'b', '', '$s', '+'], ['#']).map((filter) => {
+    const pattern = patternOf(filter);
+    return { filter, matching: new Set(topics.filter((topic) => pattern.test(topic))) };
+  });
   for (const right of filters)
-    for (const filter of filters) {
+    for (const { filter, matching } of filters) {
       // The same as #, written longer: it is not seen, and refused, which does no harm.
-      if (right === '+/#' && filter === '#') continue;
-      const all = topics.filter((topic) => matches(filter, topic)).every((topic) => matches(right, topic));
-      if (covers(right, filter) !== all)
-        expect.fail(`${right} covers ${filter}: ${covers(right, filter)}, should be ${all}`);
+      if (right.filter === '+/#' && filter === '#') continue;
+      const all = [...matching].every((topic) => right.matching.has(topic));
+      if (covers(right.filter, filter) !== all)
+        expect.fail(`${right.filter} covers ${filter}: ${covers(right.filter, filter)}, should be ${all}`);
     }
 });
 
@@ -48,6 +50,10 @@ describe('who may write', () => {
       expect(mayWrite(all, topic)).toBe(false);
     },
   );
+
+  test.each(['$SYS/x', '$'])('%s belongs to the broker', (topic) => {
+    expect(mayWrite({ read: [], write: ['$SYS/#', '$'] }, topic)).toBe(false);
+  });
 
   test.each(['sites/a', 'site-1', '/site', 'x/site/a'])('%s does not', (topic) => {
     expect(mayWrite(all, topic)).toBe(true);
