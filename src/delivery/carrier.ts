@@ -8,13 +8,23 @@ import Database from 'better-sqlite3';
 import type { Removed } from './budget.js';
 import { Corrections } from './correction.js';
 import type { Ledger } from './counters.js';
-import { firstReadable, heldIn, type Leg, writeLegs } from './legs.js';
+import { type Count, DamagedStream } from './damaged-stream.js';
+import { type Leg, writeLegs } from './legs.js';
 import { HEAD_COLUMNS, headOf, type Row, type RowHead, type Rows, type SegmentHead, type StreamName } from './rows.js';
 
-/** Most rows and bytes that one slice carries: the bound on how long a commit may wait for it. */
-const SLICE = { rows: 500, bytes: 500_000 };
+/** Most rows and bytes that one slice carries, and rows that it counts: the bound on how long a commit may wait for it. */
+const SLICE = { rows: 500, bytes: 500_000, counted: 2_000 };
 /** Rows are copied as they are. */
 const NOTHING_LEARNT = new Corrections([]);
+
+type Left = Pick<Count, 'events' | 'readings'>;
+const NOTHING_LEFT: Left = { events: 0, readings: 0 };
+
+/** An open damaged file. */
+interface Source extends Readonly<Record<StreamName, DamagedStream>> {
+  readonly name: string;
+  readonly db: Database.Database;
+}
 
 /** Carries what the legs of an open file name. */
 export class Carrier {
@@ -22,7 +32,9 @@ export class Carrier {
   readonly #rows: Rows;
   readonly #ledger: Ledger;
   readonly #folder: string;
-  #source: { readonly name: string; readonly db: Database.Database } | undefined;
+  #source: Source | undefined;
+  /** What can be read of a leg in which something is missing. */
+  #left: { readonly leg: Leg; readonly count: Count } | undefined;
 
   constructor(db: Database.Database, rows: Rows, ledger: Ledger, path: string) {
     this.#db = db;
@@ -51,11 +63,10 @@ export class Carrier {
     const leg = this.#legOf(stream);
     if (!leg) return [];
     const lost: Removed[] = [];
-    let more = true;
     const most = leg.bytes - SLICE.bytes;
+    let more = true;
     for (let rows = 0; more && rows < SLICE.rows && (leg.bytes > most || !leg.counted); rows++)
       more = this.#carryNext(leg, lost);
-    if (!more) this.#finish(leg);
     writeLegs(this.#db, this.#rows.legs);
     this.#ledger.add(undefined, lost);
     if (!this.has()) this.close();
@@ -81,21 +92,25 @@ export class Carrier {
     if (rest) deduct(rest, { events: -events, readings: -readings, bytes: -bytes });
   }
 
+  /** Gives false when the leg has ended, or what is lost of it has yet to be counted. */
   #carryNext(leg: Leg, lost: Removed[]): boolean {
-    const { stream } = leg;
-    const source = this.#open(leg.source);
-    const { row, hole } = source ? firstReadable(source, leg) : { row: undefined, hole: leg.after + 1 };
-    const missing = hole ?? (!row && leg.events > 0 ? leg.after + 1 : undefined);
+    const { stream, after, upTo } = leg;
+    const source = this.#open(leg.source)?.[stream];
+    const { row, hole } = source?.next(after, upTo) ?? { row: undefined, hole: after + 1 };
+    const missing = hole ?? (!row && leg.events > 0 ? after + 1 : undefined);
     if (missing !== undefined) {
-      const left = source && row ? heldIn(source, leg) : { events: 0, readings: 0 };
-      const gone = (of: 'events' | 'readings'): number =>
-        !leg.explained || !row ? Math.max(0, leg[of] - left[of]) : 0;
+      const left = row && source ? this.#countLeft(leg, source) : NOTHING_LEFT;
+      if (!left) return false;
       // How much each hole held cannot be known; how much all of them held stands with the first.
+      const gone = (of: 'events' | 'readings'): number => (leg.explained && row ? 0 : Math.max(0, leg[of] - left[of]));
       const told = { events: gone('events'), readings: gone('readings') };
       leg.explained = true;
       lost.push(this.#lose(leg, missing, { ...holeBetween(this.#last(leg), row), ...told }));
     }
-    if (!row) return false;
+    if (!row) {
+      this.#finish(leg);
+      return false;
+    }
     const { id, level, gap, events, readings } = row;
     const body = 'body' in row ? row.body : null;
     const head = headOf(row, NOTHING_LEARNT);
@@ -105,6 +120,14 @@ export class Carrier {
     if (body && gap === null) deduct(leg, { events, readings, bytes: body.length });
     leg.after = id;
     return true;
+  }
+
+  /** What of a leg can be read from its first hole on; undefined while that is counted, which takes several slices. */
+  #countLeft(leg: Leg, source: DamagedStream): Left | undefined {
+    if (leg.explained || !leg.counted) return NOTHING_LEFT;
+    const { after, upTo } = leg;
+    if (this.#left?.leg !== leg) this.#left = { leg, count: { after, upTo, events: 0, readings: 0 } };
+    return source.count(this.#left.count, SLICE.counted) ? this.#left.count : undefined;
   }
 
   #lose(leg: Leg, id: number, head: SegmentHead): Removed {
@@ -120,14 +143,15 @@ export class Carrier {
   }
 
   /** A damaged file; undefined when it is not there any more, and all that it held is lost. */
-  #open(name: string): Database.Database | undefined {
+  #open(name: string): Source | undefined {
     if (this.#source?.name !== name) {
       this.close();
       const path = join(this.#folder, name);
       if (!existsSync(path)) return undefined;
-      this.#source = { name, db: new Database(path, { timeout: 5000 }) };
+      const db = new Database(path, { timeout: 5000 });
+      this.#source = { name, db, alarm: new DamagedStream(db, 'alarm'), live: new DamagedStream(db, 'live') };
     }
-    return this.#source?.db;
+    return this.#source;
   }
 }
 

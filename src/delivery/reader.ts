@@ -8,9 +8,10 @@ import { TidegateError } from '../errors.js';
 import type { KeptLane } from '../model.js';
 import { inflated } from './body.js';
 import { Corrections, corrected } from './correction.js';
+import { DamagedStream } from './damaged-stream.js';
 import { gapOf } from './gap.js';
 import type { Told } from './json-payload.js';
-import { firstReadable, readLegs } from './legs.js';
+import { readLegs } from './legs.js';
 import { hasRejected, type RejectedRow, rejectedEvent } from './rejected-table.js';
 import { headOf, type Row, type StreamName } from './rows.js';
 import { decodeSegment } from './segment.js';
@@ -76,7 +77,8 @@ function* rowsOf(db: Database.Database, lane: StreamName, open: (name: string) =
     yield* own(leg.after);
     const source = open(leg.source);
     try {
-      for (let { row } = firstReadable(source, leg); row; { row } = firstReadable(source, { ...leg, after: at })) {
+      const stream = new DamagedStream(source, lane);
+      for (let { row } = stream.next(leg.after, leg.upTo); row; { row } = stream.next(at, leg.upTo)) {
         at = row.id;
         yield { body: null, ...row };
       }

@@ -8,7 +8,8 @@ import { basename, dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { isDamage, nameAside } from '../ops/damage.js';
 import { openLedger, readTotals } from './counters.js';
-import { heldIn, type Leg, readLegs, tried, writeLegs } from './legs.js';
+import { DamagedStream, tried } from './damaged-stream.js';
+import { type Leg, readLegs, writeLegs } from './legs.js';
 import type { RejectedRow } from './rejected-table.js';
 import { type Rows, STREAMS, type StreamName } from './rows.js';
 import { insertStart, readStarts } from './starts.js';
@@ -132,7 +133,9 @@ function wholeLeg(from: Database.Database, stream: StreamName, source: string, k
 /** What the file says that it holds; of rows that were added since it was opened, what can be read. */
 function stockOf(from: Database.Database, leg: Pick<Leg, 'stream' | 'upTo'>): Holding[] {
   const { levels, upTo } = readWritten(from, leg.stream);
-  return [...levels, { ...heldIn(from, { ...leg, after: upTo }), bytes: 0 }];
+  const newer = { after: upTo, upTo: leg.upTo, events: 0, readings: 0 };
+  new DamagedStream(from, leg.stream).count(newer);
+  return [...levels, { ...newer, bytes: 0 }];
 }
 
 /** The legs of a file that still awaits rows of an earlier one: its own stand before and behind those. */

@@ -164,14 +164,17 @@ export class SegmentFile {
     return this.#opened.carrier.has(stream);
   }
 
-  /** The first row after `after` and not beyond `upTo`. Nothing overtakes what is still in a damaged file. */
-  next(stream: StreamName, after: number, upTo: number): StoredRow | undefined {
+  /** The first row after `after` and not beyond `upTo`; null while a damaged file still holds it, of which a slice is carried then. */
+  next(stream: StreamName, after: number, upTo: number): StoredRow | undefined | null {
     const first = `SELECT * FROM ${stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`;
-    const read = (): Row | undefined =>
-      this.#use(({ db, carrier }) => db.prepare<number[], Row>(first).get(after, Math.min(upTo, carrier.upTo(stream))));
-    let row = read();
-    for (; !row && this.#opened.carrier.upTo(stream) < upTo; row = read()) this.carry(stream);
-    if (!row) return undefined;
+    const row = this.#use(({ db, carrier }) =>
+      db.prepare<number[], Row>(first).get(after, Math.min(upTo, carrier.upTo(stream))),
+    );
+    if (!row) {
+      if (this.#opened.carrier.upTo(stream) >= upTo) return undefined;
+      this.carry(stream);
+      return null;
+    }
     this.#served[stream] = Math.max(this.#served[stream], row.id);
     return {
       id: row.id,
@@ -192,7 +195,10 @@ export class SegmentFile {
 
   /** Removes some of what waits in a stream, and leaves a gap. Gives undefined when there is no more. */
   purge(stream: StreamName, rows: Removable[StreamName]): Removed | undefined {
-    while (this.carry(stream));
+    if (this.#opened.carrier.has(stream)) {
+      this.carry(stream);
+      return { stream, cause: 'purged', events: 0, readings: 0 };
+    }
     const none = { after: 0, upTo: 0, settled: [] };
     const own = this.#own({ alarm: none, live: none, [stream]: rows });
     return this.#write(({ budget, ledger }) => {

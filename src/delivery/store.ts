@@ -102,7 +102,12 @@ export function openStore(thread: DiskThread = prepareDiskThread()): Store {
         ...opened,
         onRemoved: (listener) => void removedListeners.set(file, listener),
         commit: (commit) => ask(file, { op: 'commit', commit }),
-        next: (stream, after, upTo) => ask(file, { op: 'next', stream, after, upTo }),
+        next: async (stream, after, upTo) => {
+          // While a damaged file holds it, each asking carries a slice: what else is asked passes in between.
+          let row: StoredRow | undefined | null = null;
+          while (row === null) row = await ask(file, { op: 'next', stream, after, upTo });
+          return row;
+        },
         remove: (stream, ids, ends, rejected) => ask(file, { op: 'remove', stream, ids, ends, rejected }),
         rewrite: (stream, row, segment, ends) => ask(file, { op: 'rewrite', stream, row, segment, ends }),
         limit: (limits) => ask(file, { op: 'limit', limits }),

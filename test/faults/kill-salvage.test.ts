@@ -35,11 +35,8 @@ describe.skipIf(why)(`kill -9${why ? `: ${why}` : ''}`, { timeout: 90_000 + KILL
       if (outbox.isWhole && (outbox.damageable === undefined || (await scene.backlog()) > ENOUGH)) await scene.drain();
       await scene.brokerIs(false);
       if (outbox.isWhole || (scene.draw() < 0.1 && outbox.damageable)) {
-        // While a file is taken over, a commit may wait longer than the flush window: then only what is told to be on disk has to survive.
-        if (outbox.isWhole) {
-          do await strikes.live(4_000, { ...load, buffer: { ...WINDOW, size: '256MB' } });
-          while (outbox.isWhole && statSync(file).size < 1_500_000);
-        } else await strikes.live(4_000, load);
+        do await strikes.live(4_000, { ...load, buffer: { ...WINDOW, size: '256MB' } });
+        while (outbox.isWhole && statSync(file).size < 1_500_000);
         outbox.startAndStop();
         for (const n of await outbox.numbers()) kept.add(n);
         outbox.damage();

@@ -3,7 +3,7 @@ import { closeSync, copyFileSync, existsSync, openSync, statSync, writeSync } fr
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Limits } from '../../src/delivery/budget.js';
-import type { Committed, NewSegment } from '../../src/delivery/commit.js';
+import type { Committed, NewSegment, StoredRow } from '../../src/delivery/commit.js';
 import { STREAMS, type StreamName } from '../../src/delivery/rows.js';
 import { decodeSegment } from '../../src/delivery/segment.js';
 import { SegmentFile } from '../../src/delivery/segment-file.js';
@@ -53,6 +53,16 @@ function opened(path: string, limits = LIMITS): SegmentFile {
   const file = new SegmentFile(path, limits, BASE);
   onTestFinished(() => file.close());
   return file;
+}
+
+/** What of the live stream follows a row, read as the outbox reads it. */
+function* rowsOf(file: SegmentFile, after = 0): Generator<StoredRow> {
+  for (let [row, at] = [file.next('live', after, 1e9), after]; row !== undefined; row = file.next('live', at, 1e9)) {
+    if (!row) continue;
+    expect(row.id).toBeGreaterThan(at);
+    at = row.id;
+    yield row;
+  }
 }
 
 /** What counting says. */
@@ -141,7 +151,7 @@ describe('what an outbox file holds in all', () => {
 
 describe('small rows', () => {
   function* eventsIn(file: SegmentFile): Generator<unknown> {
-    for (let row = file.next('live', 0, 1e6); row; row = file.next('live', row.id, 1e6))
+    for (const row of rowsOf(file))
       for (const { seq: number, event } of decodeSegment(row.text ?? '', 'live')) yield [number, event];
   }
 
@@ -163,8 +173,7 @@ describe('small rows', () => {
     const file = opened(`${temporaryFolder()}/cloud.sqlite`);
     for (let n = 1; n <= 300; n++) commit(file, [segment(file.epoch, 'live', n > 200 ? 40 : 1, Math.random)], 150, 300);
     while (file.join());
-    const ids: number[] = [];
-    for (let row = file.next('live', 0, 1e6); row; row = file.next('live', row.id, 1e6)) ids.push(row.id);
+    const ids = [...rowsOf(file)].map(({ id }) => id);
     expect(ids.slice(0, 150)).toEqual(Array.from({ length: 150 }, (_, i) => i + 1));
     expect(ids.slice(-100)).toEqual(Array.from({ length: 100 }, (_, i) => 201 + i));
     expect(ids.length).toBe(251);
@@ -183,8 +192,7 @@ test('a start does not read the file through; damage is found where it is met, a
   // What is committed meanwhile has the next number, whatever happens to the rows before it.
   expect(commit(file, [segment(file.epoch, 'live', 100, Math.random)], 0, 0).ids).toEqual([41]);
   let [events, lost, at] = [0, 0, 0];
-  for (let row = file.next('live', at, 100); row; row = file.next('live', at, 100)) {
-    expect(row.id).toBeGreaterThan(at);
+  for (const row of rowsOf(file)) {
     if (row.gap === 'unreadable') lost += row.events;
     else events += row.text === undefined ? 0 : row.events;
     at = row.id;
@@ -205,8 +213,8 @@ test('a file that is damaged anew before it is carried whole: what can be read o
   first.close();
   spoil(path, 4096, Math.floor(statSync(path).size / 10));
   const second = new SegmentFile(path, LIMITS, BASE);
-  for (let at = 0, salvage: unknown; !salvage; salvage = second.takeSalvage())
-    at = second.next('live', at, 200)?.id ?? 200;
+  const rows = rowsOf(second);
+  while (!second.takeSalvage()) rows.next();
   commit(second, [segment(second.epoch, 'live', 100, Math.random)], 0, 0);
   expect(second.extent('live').events + second.counters().live.unreadable).toBe(15_100);
   second.close();
@@ -223,16 +231,42 @@ test('a file that is damaged anew before it is carried whole: what can be read o
   spoil(path, oldest?.pgsize ?? 0, ((oldest?.pageno ?? 0) - 1) * (oldest?.pgsize ?? 0));
   const third = opened(path);
   expect(third.takeSalvage()).toMatchObject({ movedTo: `${path}.damaged-2` });
-  let [at, events] = [0, 0];
-  for (let row = third.next('live', at, 1e9); row; row = third.next('live', at, 1e9)) {
-    expect(row.id).toBeGreaterThan(at);
-    at = row.id;
-    if (row.gap === null) events += row.events;
-  }
+  let events = 0;
+  for (const row of rowsOf(third)) if (row.gap === null) events += row.events;
   const { unreadable } = third.counters().live;
   expect(events).toBeGreaterThan(10_000);
   expect(events + unreadable).toBe(15_100);
   expect(said(third)).toEqual(counted(path));
+});
+
+test('behind damaged pages every row comes that stands on a sound one, however far apart the numbers are', () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  const first = new SegmentFile(path, LIMITS, BASE);
+  for (let n = 0; n < 3_000; n++) commit(first, [segment(first.epoch, 'live', 1, Math.random)], 0, 0);
+  first.close();
+  const db = new Database(path);
+  // Thinning out and joining take rows from between.
+  db.exec('UPDATE live SET id = -20000 * id; UPDATE live SET id = -id; UPDATE stock SET up_to = 20000 * up_to');
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  type Page = { pageno: number; pgsize: number; ncell: number; path: string };
+  const pages = (type: string): Page[] =>
+    db.prepare<[string], Page>("SELECT * FROM dbstat WHERE name = 'live' AND pagetype = ? ORDER BY path").all(type);
+  const [leaves, above] = [pages('leaf'), pages('internal').filter(({ path }) => path !== '/')];
+  db.close();
+  expect(above.length).toBeGreaterThan(3);
+  // The first page and the last, two with a sound one between, two in a row, and one that says where others are.
+  const middle = above[2] as Page;
+  const spoilt = [0, 20, 22, 40, 41, leaves.length - 1].map((at) => leaves[at] as Page);
+  for (const { pageno, pgsize } of [middle, ...spoilt]) spoil(path, pgsize, (pageno - 1) * pgsize);
+  const gone = new Set([...spoilt, ...leaves.filter((leaf) => leaf.path.startsWith(middle.path))]);
+  const lost = [...gone].reduce((sum, { ncell }) => sum + ncell, 0);
+
+  const file = opened(path);
+  const rows = [...rowsOf(file)];
+  const holds = (rows: StoredRow[]): number => rows.reduce((sum, { events }) => sum + events, 0);
+  expect(holds(rows.filter(({ gap }) => gap === null))).toBe(3_000 - lost);
+  expect(holds(rows.filter(({ gap }) => gap === 'unreadable'))).toBe(lost);
+  expect(file.counters().live.unreadable).toBe(lost);
 });
 
 test('what cannot be read is told once when thinning meets it, and the rest is thinned out', () => {

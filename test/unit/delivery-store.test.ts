@@ -1,5 +1,6 @@
 /** The outboxes' worker thread: what takes long is done in slices, and whoever asks meanwhile waits for one of them at most. */
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Limits } from '../../src/delivery/budget.js';
 import type { Commit, NewSegment } from '../../src/delivery/commit.js';
@@ -125,9 +126,44 @@ test('while a damaged file is carried over, a commit waits for one slice at most
   expect(events + lost).toBe(304 * 20);
 });
 
+test('nor does a commit wait for what has to be counted behind a damaged page', async () => {
+  const path = `${temporaryFolder()}/cloud.sqlite`;
+  const limits = { ...LARGE, size: 64_000_000 };
+  const small = new SegmentFile(path, limits, BASE);
+  const text = JSON.stringify({ shapes: [['d', 't', ['p']]], events: [[0, 1, 1, [1]]] });
+  const one = { ...segment(small.epoch, 1, Math.random), events: 1, readings: 1, text };
+  small.commit(
+    commitOf(
+      Array.from({ length: 10_000 }, (_, n) => ({ ...one, firstSeq: n + 1, lastSeq: n + 1 })),
+      0,
+    ),
+  );
+  small.close();
+  const db = new Database(path);
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  const leaf = "FROM dbstat WHERE name = 'live' AND pagetype = 'leaf' ORDER BY path LIMIT 1";
+  const at = db.prepare<[], number>(`SELECT pgoffset ${leaf}`).pluck().get() ?? 0;
+  db.close();
+  spoil(path, at, 1024);
+
+  const file = await opened(path, limits);
+  let read = false;
+  const reading = file.next('live', 0, Number.MAX_SAFE_INTEGER).then((row) => {
+    read = true;
+    return row;
+  });
+  await file.commit(commitOf([segment(file.epoch, 10_001, Math.random)], 0));
+  expect(read).toBe(false);
+  const lost = await reading;
+  expect(lost).toMatchObject({ id: 1, gap: 'unreadable' });
+  let events = lost?.events ?? 0;
+  for (let row = lost; row; row = await file.next('live', row.id, 10_000)) if (row.gap === null) events += row.events;
+  expect(events).toBe(10_000);
+});
+
 /** Overwrites a page of a file. */
-function spoil(path: string, at: number): void {
+function spoil(path: string, at: number, size = 4096): void {
   const handle = openSync(path, 'r+');
-  writeSync(handle, Buffer.alloc(4096, 0xa5), 0, 4096, Math.floor(at));
+  writeSync(handle, Buffer.alloc(size, 0xa5), 0, size, Math.floor(at));
   closeSync(handle);
 }
