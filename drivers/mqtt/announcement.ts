@@ -1,6 +1,7 @@
 /** How devices introduce themselves, each ecosystem in its own way: to the device's own topic and what it says of itself. */
 import { Payload, Unfit } from './payload.js';
 import { lookUp } from './pointer.js';
+import { fits } from './topic.js';
 
 /** One device that was announced. */
 export interface Announcement {
@@ -11,33 +12,35 @@ export interface Announcement {
   readonly name?: string | undefined;
 }
 
-/** Topics on which devices, or what speaks for them, introduce themselves. */
-export const ANNOUNCED = [
-  '+/bridge/devices',
-  'shellies/announce',
-  'shellies/+/announce',
-  '+/announce',
-  'tasmota/discovery/+/config',
-  'esphome/discover/+',
-  'homeassistant/+/+/config',
-  'homeassistant/+/+/+/config',
+/** Who is announced by a payload; `first` is the first level of its topic. */
+type Read = (json: object, first: string) => Announcement[];
+
+const READERS: readonly (readonly [filter: string, read: Read])[] = [
+  ['+/bridge/devices', zigbee],
+  ['shellies/announce', (json) => shelly(json)],
+  ['shellies/+/announce', (json) => shelly(json)],
+  ['+/announce', shelly],
+  ['tasmota/discovery/+/config', tasmota],
+  ['esphome/discover/+', esphome],
+  ['homeassistant/+/+/config', homeAssistant],
+  ['homeassistant/+/+/+/config', homeAssistant],
 ];
+
+/** Topics on which devices, or what speaks for them, introduce themselves. */
+export const ANNOUNCED: readonly string[] = READERS.map(([filter]) => filter);
 
 /** Who is announced by a message; nobody when it is none of these, or not as it should be. */
 export function announcementsIn(topic: string, bytes: Buffer): Announcement[] {
+  const levels = topic.split('/');
+  const [, read] = READERS.find(([filter]) => fits(filter.split('/'), levels)) ?? [];
+  if (!read) return [];
   const { json } = new Payload(bytes);
   if (typeof json !== 'object' || json === null || json instanceof Unfit) return [];
-  const levels = topic.split('/');
-  const [first = '', second = ''] = levels;
-  if (topic.endsWith('/bridge/devices')) return zigbee(first, json);
-  if (topic.endsWith('/announce')) return shelly(first === 'shellies' ? undefined : first, json);
-  if (first === 'tasmota') return tasmota(json);
-  if (first === 'esphome') return esphome(json);
-  return first === 'homeassistant' && second !== '' ? homeAssistant(json) : [];
+  return read(json, levels[0] as string);
 }
 
 /** Zigbee2MQTT: all devices of the bridge. */
-function zigbee(base: string, json: object): Announcement[] {
+function zigbee(json: object, base: string): Announcement[] {
   if (!Array.isArray(json)) return [];
   return json.flatMap((device: unknown) => {
     const at = (...steps: string[]): string | undefined => text(device, ...steps);
@@ -55,7 +58,7 @@ function zigbee(base: string, json: object): Announcement[] {
 }
 
 /** Shelly: the first generation below `shellies/`, later ones under their own prefix, by default their id. */
-function shelly(prefix: string | undefined, json: object): Announcement[] {
+function shelly(json: object, prefix?: string): Announcement[] {
   const id = text(json, 'id');
   const mac = text(json, 'mac');
   if (id === undefined || mac === undefined || !isTopic(id)) return [];
@@ -103,7 +106,7 @@ function homeAssistant(json: object): Announcement[] {
     names.map((name) => text(json, 'dev', name) ?? text(json, 'device', name)).find((found) => found !== undefined);
   const firmware = of('sw', 'sw_version');
   const state = text(json, 'stat_t') ?? text(json, 'state_topic') ?? '';
-  const [, topic] = ESPHOME_STATE.exec(state.replace(/^~/, text(json, '~') ?? '')) ?? [];
+  const [, topic] = ESPHOME_STATE.exec(state.replace(/^~/, () => text(json, '~') ?? '')) ?? [];
   if (topic === undefined || !/esphome/i.test(firmware ?? '') || !isTopic(topic)) return [];
   const identity = known({
     vendor: 'ESPHome',
@@ -114,12 +117,15 @@ function homeAssistant(json: object): Announcement[] {
   return [{ topic, identity, name: of('name') ?? topic }];
 }
 
-/** A text of the document, of a number or of the first of a list too. */
+/** Longest text: strangers may say anything, and each of them is remembered. */
+const LONGEST = 200;
+
+/** A text of the document, of a number or of the first of a list too; none when it is too long to be a name. */
 function text(document: unknown, ...steps: string[]): string | undefined {
   const found = lookUp(document, steps);
   const value = Array.isArray(found) ? found[0] : found;
   if (typeof value === 'number') return String(value);
-  return typeof value === 'string' && value.trim() !== '' ? value.slice(0, 200) : undefined;
+  return typeof value === 'string' && value.trim() !== '' && value.length <= LONGEST ? value : undefined;
 }
 
 function known(identity: Readonly<Record<string, string | undefined>>): Record<string, string> {

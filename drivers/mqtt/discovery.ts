@@ -2,12 +2,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DriverContext, FoundDevice } from '../../src/driver.js';
 import { ANNOUNCED, type Announcement, announcementsIn } from './announcement.js';
-import { LARGEST, type MqttConnection } from './schema.js';
+import type { MqttConnection } from './schema.js';
 import { type DeviceFilter, deviceFilter } from './topic.js';
 import { Wire } from './wire.js';
 
-/** Most devices that are told of: topics are free to invent. */
+/** Most devices that are told of, and the longest topic that one may have: topics are free to invent. */
 const MOST = 10_000;
+const LONGEST = 256;
 
 /**
  * Listens on a connection of its own, so that messages that match more than one subscription do not come twice to anybody.
@@ -61,7 +62,7 @@ class Catalogue {
   }
 
   take(topic: string, bytes: Buffer): void {
-    if (this.#heard.has(topic) || bytes.length === 0 || bytes.length > LARGEST) return;
+    if (this.#heard.has(topic) || bytes.length === 0 || topic.length > LONGEST) return;
     const announced = announcementsIn(topic, bytes);
     for (const one of announced) this.#announce(one);
     if (announced.length > 0) return;

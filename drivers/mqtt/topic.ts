@@ -5,7 +5,8 @@ export const PLACE = '{topic}';
 
 /** The topic of a device. */
 export function fill(template: string, topic: string): string {
-  return template.replaceAll(PLACE, topic);
+  // A function: in a text, `$` would mean something.
+  return template.replaceAll(PLACE, () => topic);
 }
 
 /** What is wrong with a topic that a device publishes on, or with a template of one; undefined when nothing is. */
@@ -35,6 +36,12 @@ function faultOfName(text: string): string | undefined {
   return undefined;
 }
 
+/** Whether the levels of a topic are those of a filter of names and `+` (§4.7.1.3), none of them empty. */
+export function fits(filter: readonly string[], levels: readonly string[]): boolean {
+  if (levels.length !== filter.length) return false;
+  return filter.every((level, at) => (level === '+' ? levels[at] !== '' : level === levels[at]));
+}
+
 /** A filter of `discover`, made ready. */
 export interface DeviceFilter {
   /** To subscribe to. */
@@ -47,18 +54,16 @@ export interface DeviceFilter {
 
 /** `tele/{topic}/SENSOR` finds the device `{topic}`; a filter without `{topic}` the device whose topic ends with its last `+`. */
 export function deviceFilter(written: string): DeviceFilter {
-  const levels = written.split('/');
-  const own = levels.indexOf(PLACE);
-  const last = levels.lastIndexOf('+');
-  const wild = levels.map((level) => level === '+' || level === PLACE);
+  const filter = fill(written, '+').split('/');
+  const own = written.split('/').indexOf(PLACE);
+  const last = filter.lastIndexOf('+');
   return {
-    filter: levels.map((level, at) => (wild[at] ? '+' : level)).join('/'),
-    whole: own < 0 && last === levels.length - 1,
+    filter: filter.join('/'),
+    whole: own < 0 && last === filter.length - 1,
     deviceOf(topic) {
-      const parts = topic.split('/');
-      if (parts.length !== levels.length || topic.startsWith('$')) return undefined;
-      if (parts.some((part, at) => (wild[at] ? part === '' : part !== levels[at]))) return undefined;
-      return own >= 0 ? parts[own] : parts.slice(0, last + 1).join('/');
+      const levels = topic.split('/');
+      if (topic.startsWith('$') || !fits(filter, levels)) return undefined;
+      return own >= 0 ? levels[own] : levels.slice(0, last + 1).join('/');
     },
   };
 }

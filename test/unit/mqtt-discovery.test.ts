@@ -94,6 +94,14 @@ test('what is announced later completes what was seen; what says the same is not
   });
 });
 
+test('nobody is remembered by a topic without end', async () => {
+  await discover({ 'zigbee2mqtt/+': 'zigbee2mqtt/sensor' });
+  broker.publish(`zigbee2mqtt/${'x'.repeat(60_000)}`, '{}');
+  broker.publish('zigbee2mqtt/kitchen', '{}');
+  await vi.waitUntil(() => found.size > 0);
+  expect([...found.keys()]).toEqual(['zigbee2mqtt/kitchen']);
+});
+
 test('topics that the broker refuses are told in the log, the others are heard', async () => {
   broker.aedes.authorizeSubscribe = (_client, subscription, done) =>
     done(null, subscription.topic.startsWith('homeassistant') ? null : subscription);
@@ -163,6 +171,11 @@ describe('announcements', () => {
     ['x/bridge/devices', '[null,1,[],{"friendly_name":7}]'],
     ['tasmota/discovery/A1/config', 'null'],
     ['homeassistant/sensor/a/config', '{"stat_t":"a/sensor/b/state"}'],
+    ['tasmota/kitchen', '{"t":21.5}'],
+    ['tasmota/discovery/A1/sensors', '{"t":"plug"}'],
+    ['esphome/kitchen', '{"name":"kitchen"}'],
+    ['a/b/announce', '{"id":"b","mac":"1"}'],
+    ['tasmota/discovery/A1/config', `{"t":"${'x'.repeat(201)}"}`],
     ['homeassistant/sensor/a/config', '{"stat_t":{"a":1},"dev":[]}'],
   ])('%s %s is none', (topic, payload) => {
     const names = announcementsIn(topic, Buffer.from(payload)).map(({ name }) => name);
