@@ -3,7 +3,7 @@ import type { DriverContext, Listener, Subscription } from '../../src/driver.js'
 import type { Device, Flaw, Point, Push, Value } from '../../src/model.js';
 import { statementOf } from './availability.js';
 import type { Hub, Listening, Message } from './hub.js';
-import { shown } from './payload.js';
+import { Payload, shown, Unfit } from './payload.js';
 import { type Route, routesOf } from './route.js';
 import type { Availability, MqttAddress, MqttDevice } from './schema.js';
 import { fill } from './topic.js';
@@ -51,9 +51,10 @@ class Feed {
   readonly #log: DriverContext['log'];
   readonly #routes: ReadonlyMap<string, readonly Route[]>;
   readonly #watched = new Map<string, Availability[]>();
-  /** Topics that say that the device is gone. */
+  /** Topics that say that the device is gone, and those that said neither. */
   readonly #gone = new Set<string>();
-  /** What was kept by the broker and came while the device was gone. */
+  readonly #unclear = new Set<string>();
+  /** What came last while the device was gone: programs that speak for it publish what they remember of it, as if it were news. */
   readonly #held = new Map<string, Message>();
   #closed = false;
   #heardAt = performance.now();
@@ -77,21 +78,15 @@ class Feed {
 
   take(message: Message): void {
     if (this.#closed) return;
-    const { topic, retained } = message;
-    for (const watched of this.#watched.get(topic) ?? []) this.#judge(watched, message);
-    const routes = this.#routes.get(topic);
-    if (!routes) return;
-    if (retained && this.#gone.size > 0) this.#held.set(topic, message);
-    else for (const route of routes) this.#push(route, message);
+    for (const watched of this.#watched.get(message.topic) ?? []) this.#judge(watched, message);
+    if (this.#gone.size > 0) this.#held.set(message.topic, { ...message, retained: true });
+    else this.#tell(message);
   }
 
-  /** These topics cannot be subscribed to. */
+  /** These topics cannot be subscribed to: as good as messages that are not to be looked into. */
   refuse(refused: ReadonlyMap<string, string>): void {
-    for (const [topic, reason] of refused)
-      for (const { indexes } of this.#routes.get(topic) ?? []) {
-        const flaws = new Map(indexes.map((_, at): [number, Flaw] => [at, { quality: 'bad', reason }]));
-        this.#listener.push({ indexes, values: indexes.map(() => null), flaws });
-      }
+    const payload = new Payload(Buffer.alloc(0));
+    for (const [topic, reason] of refused) this.take({ topic, payload, retained: true, unfit: new Unfit(reason) });
   }
 
   /** The wire is gone; with the error when nobody closed it. */
@@ -106,14 +101,16 @@ class Feed {
     clearTimeout(this.#timer);
   }
 
-  #push(route: Route, message: Message): void {
-    const { retained } = message;
-    if (!retained) this.#heard();
-    const push = route.read(message);
-    if (push.values.length === 0) return;
-    // Where silence means something, what was kept without a time cannot be taken for news.
-    const old = retained && push.at === undefined && this.#device.settings.stale !== undefined;
-    this.#listener.push(old ? doubted(push) : push);
+  #tell(message: Message): void {
+    const routes = this.#routes.get(message.topic) ?? [];
+    if (routes.length > 0 && !message.retained) this.#heard();
+    for (const route of routes) {
+      const push = route.read(message);
+      if (push.values.length === 0) continue;
+      // Where silence means something, what was kept without a time cannot be taken for news.
+      const old = message.retained && push.at === undefined && this.#device.settings.stale !== undefined;
+      this.#listener.push(old ? doubted(push) : push);
+    }
   }
 
   #judge(watched: Availability, message: Message): void {
@@ -121,14 +118,16 @@ class Feed {
     const statement = statementOf(watched, message);
     if (!statement) return;
     const { says, word } = statement;
+    if (says !== undefined) this.#unclear.delete(topic);
     if (says === 'offline') {
       const there = this.#gone.size === 0;
       this.#gone.add(topic);
       if (there) this.#listener.silent(`${topic} says ${shown(word)}`);
     } else if (says === 'online') this.#comeBack(topic, retained);
-    else {
-      const expected = `neither ${shown(watched.online)} nor ${shown(watched.offline)}`;
-      this.#log.warn({ device: this.#device.id, topic }, `availability: ${shown(word)} is ${expected}`);
+    else if (!this.#unclear.has(topic)) {
+      this.#unclear.add(topic);
+      const strange = `${shown(word)} is neither ${shown(watched.online)} nor ${shown(watched.offline)}`;
+      this.#log.warn({ device: this.#device.id, topic }, `availability: ${message.unfit?.reason ?? strange}`);
     }
   }
 
@@ -140,7 +139,7 @@ class Feed {
     if (!retained || back) this.#listener.push({ indexes: [], values: [] });
     const held = [...this.#held.values()];
     this.#held.clear();
-    for (const message of held) for (const route of this.#routes.get(message.topic) ?? []) this.#push(route, message);
+    for (const message of held) this.#tell(message);
   }
 
   #heard(): void {
@@ -152,7 +151,7 @@ class Feed {
   #watch(stale: number, wait: number): void {
     this.#timer = setTimeout(() => {
       const left = this.#heardAt + stale - performance.now();
-      if (left <= 0 && !this.#silent) {
+      if (left <= 0 && !this.#silent && this.#gone.size === 0) {
         this.#silent = true;
         this.#listener.silent(`nothing was heard for ${stale / 1_000} s`);
       }

@@ -55,24 +55,25 @@ export class Payload {
 function parse(text: string | Unfit): unknown {
   if (text instanceof Unfit) return text;
   try {
-    return /\d{16}/.test(text) ? parseExactly(text) : JSON.parse(text);
+    const json: unknown = JSON.parse(text);
+    return /\d{16}/.test(text) ? exactly(text, json) : json;
   } catch {
     return new Unfit(text.trim() === '' ? 'the payload is empty' : `the payload is no JSON: ${shown(text)}`);
   }
 }
 
-const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/** Texts and numbers of what is known to be JSON: in other text, a quote that never ends would be looked for again and again. */
+const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** Marks a text that was a number; a letter for private use, which no device writes. */
 const MARK = '\u{F0000}';
 const MARKED = /^\u{F0000}-?\d{16,}$/u;
 
-/** `JSON.parse`, but that no digit of a long integer is lost: each travels as a marked text. */
-function parseExactly(text: string): unknown {
+/** The same JSON, but that no digit of a long integer is lost: each travels as a marked text. */
+function exactly(text: string, json: unknown): unknown {
   const marked = text.replaceAll(TOKENS, (token) =>
     /^-?\d{16,}$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${MARK}${token}"` : token,
   );
-  // What is no JSON must not become some by being marked.
-  if (marked !== text) JSON.parse(text);
+  if (marked === text) return json;
   return JSON.parse(marked, (_key, value: unknown) =>
     typeof value === 'string' && MARKED.test(value) ? new LongInteger(value.slice(MARK.length)) : value,
   );
@@ -84,9 +85,14 @@ export function writeJson(value: unknown): string {
   return marked.replaceAll(/"\u{F0000}(-?\d+)"/gu, '$1');
 }
 
-/** The beginning of what a device said, for people, on one line. */
+/** What a device said, for people: the beginning, on one line. */
 export function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
-  const line = text.slice(0, 41).replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029\uFFFD]+/gu, ' ');
-  return `"${line.length > 40 ? `${line.slice(0, 40)}…` : line}"`;
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'object' && value !== null && !(value instanceof LongInteger)) return 'an object';
+  const text = value instanceof LongInteger ? value.digits : String(value);
+  const line = text.slice(0, SHOWN).replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029\uFFFD]+/gu, ' ');
+  return `"${line}${text.length > SHOWN ? '…' : ''}"`;
 }
+
+/** Characters of a payload that people are shown. */
+const SHOWN = 40;

@@ -1,13 +1,13 @@
 /** Reading by hand what devices tell by themselves: what they said last, or what they say while we wait. */
 import type { ReadOptions } from '../../src/driver.js';
-import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
+import type { Device, Point, Samples, Value } from '../../src/model.js';
 import { statementOf } from './availability.js';
 import type { Hub, Listening, Message } from './hub.js';
 import { shown, Unfit } from './payload.js';
 import { lookUp, stepsOf } from './pointer.js';
 import type { MqttAddress, MqttDevice } from './schema.js';
 import { fill } from './topic.js';
-import { decoderOf } from './value.js';
+import { decodedOf, decoderOf, isDeep } from './value.js';
 import type { Wire } from './wire.js';
 
 type DeviceOnBroker = Device<MqttDevice, MqttAddress>;
@@ -66,12 +66,35 @@ export class Reader {
         const statement = last && statementOf(one, last);
         return statement?.says === 'offline' ? [`${watched[at]} says ${shown(statement.word)}`] : [];
       });
-      if (gone[0] !== undefined) return silence(points, gone[0]);
-      return samplesOf(points, topics, (topic) => this.#hub.last(topic), listening.refused, raw === true);
+      if (gone[0] !== undefined) {
+        const reason = new Unfit(gone[0]);
+        return { ...decodedOf(points.map(() => reason)), answered: false };
+      }
+      return this.#samplesOf(points, topics, listening.refused, raw === true);
     } finally {
       for (const [at, point] of points.entries()) if (written[at]) this.forget(device, point);
       void listening.close();
     }
+  }
+
+  #samplesOf(
+    points: readonly MqttPoint[],
+    topics: readonly string[],
+    refused: ReadonlyMap<string, string>,
+    wantsRaw: boolean,
+  ): Samples {
+    const messages = topics.map((topic) => this.#hub.last(topic));
+    const found = points.map((point, at): Value | Unfit => {
+      const message = messages[at];
+      if (!message) return new Unfit(refused.get(topics[at] as string) ?? 'not told yet');
+      return message.unfit ?? decoderOf(point)(message.payload) ?? new Unfit('not in what was told last');
+    });
+    const raw = messages.flatMap((message, at): [number, string][] =>
+      message && wantsRaw ? [[at, rawText(message, points[at] as MqttPoint)]] : [],
+    );
+    for (const message of messages) message?.payload.forget();
+    const answered = messages.some((message) => message !== undefined);
+    return { ...decodedOf(found), answered, ...(wantsRaw && { raw: new Map(raw) }) };
   }
 
   /** Resolves when it is told to, or after the time limit. @throws TidegateError LINK_DOWN, and the signal's reason */
@@ -115,50 +138,18 @@ function keyOf({ id }: DeviceOnBroker, point: MqttPoint): string {
 }
 
 function same(value: Value | Unfit | undefined, raw: Value): boolean {
-  if (typeof value === 'boolean' || typeof raw === 'boolean') return Number(value) === Number(raw);
-  return typeof value !== 'object' && typeof raw !== 'object' ? String(value) === String(raw) : `${value}` === `${raw}`;
-}
-
-function silence(points: readonly MqttPoint[], reason: string): Samples {
-  const flaws = new Map(points.map((_, at): [number, Flaw] => [at, { quality: 'bad', reason }]));
-  return { values: points.map(() => null), flaws, answered: false };
-}
-
-function samplesOf(
-  points: readonly MqttPoint[],
-  topics: readonly string[],
-  last: (topic: string) => Message | undefined,
-  refused: ReadonlyMap<string, string>,
-  raw: boolean,
-): Samples {
-  const values: Value[] = points.map(() => null);
-  const flaws = new Map<number, Flaw>(
-    points.map((_, at) => [at, { quality: 'bad', reason: refused.get(topics[at] as string) ?? 'not told yet' }]),
-  );
-  const texts = new Map<number, string>();
-  let answered = false;
-  for (const [at, point] of points.entries()) {
-    const message = last(topics[at] as string);
-    if (!message) continue;
-    answered = true;
-    if (raw) texts.set(at, rawText(message, point));
-    const value = message.unfit ?? decoderOf(point)(message.payload);
-    if (value instanceof Unfit) flaws.set(at, { quality: 'bad', reason: value.reason });
-    else if (value !== undefined) {
-      values[at] = value;
-      flaws.delete(at);
-    }
-  }
-  return { values, answered, ...(flaws.size > 0 && { flaws }), ...(raw && { raw: texts }) };
+  const isBool = typeof value === 'boolean' || typeof raw === 'boolean';
+  return isBool ? Number(value) === Number(raw) : String(value) === String(raw);
 }
 
 /** What the payload says of a point, as text; bytes in hexadecimal. */
 function rawText({ payload }: Message, { address }: MqttPoint): string {
   const { binary, pointer } = address;
   const { text, json, bytes } = payload;
-  if (binary || text instanceof Unfit) return cut(bytes.toString('hex').replaceAll(/(..)(?=.)/g, '$1 '));
+  if (binary || text instanceof Unfit) return cut(bytes.toString('hex', 0, LONGEST).replaceAll(/(..)(?=.)/g, '$1 '));
   if (pointer === undefined || json instanceof Unfit) return cut(text);
-  return cut(JSON.stringify(lookUp(json, stepsOf(pointer))) ?? '');
+  const value = lookUp(json, stepsOf(pointer));
+  return isDeep(value) ? shown(value) : cut(JSON.stringify(value) ?? '');
 }
 
 function cut(text: string): string {

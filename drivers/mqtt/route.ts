@@ -6,7 +6,7 @@ import { lookUp, stepsOf } from './pointer.js';
 import type { MqttAddress } from './schema.js';
 import { timeOf } from './time.js';
 import { fill } from './topic.js';
-import { type Decode, decoderOf } from './value.js';
+import { type Decode, decodedOf, decoderOf } from './value.js';
 
 /** The points of one topic that share a time stamp. */
 export interface Route {
@@ -41,8 +41,7 @@ function makeRoute(indexes: readonly number[], decoders: readonly Decode[], time
   return {
     indexes,
     read({ payload, unfit }) {
-      const values: Value[] = [];
-      let flaws: Map<number, Flaw> | undefined;
+      const found: (Value | Unfit)[] = [];
       let told: number[] | undefined;
       for (let at = 0; at < decoders.length; at++) {
         const value = unfit ?? (decoders[at] as Decode)(payload);
@@ -51,13 +50,9 @@ function makeRoute(indexes: readonly number[], decoders: readonly Decode[], time
           continue;
         }
         told?.push(indexes[at] as number);
-        if (value instanceof Unfit) {
-          flaws ??= new Map();
-          flaws.set(values.length, { quality: 'bad', reason: value.reason });
-          values.push(null);
-        } else values.push(value);
+        found.push(value);
       }
-      const push = { indexes: told ?? indexes, values, ...(flaws && { flaws }) };
+      const push = { indexes: told ?? indexes, ...decodedOf(found) };
       if (!steps || payload.json instanceof Unfit) return push;
       const time = timeOf(lookUp(payload.json, steps));
       return time instanceof Unfit ? withoutTime(push, time) : { ...push, at: time };

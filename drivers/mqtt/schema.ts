@@ -107,14 +107,19 @@ export const connectionSchema = z
         });
   });
 
-const availability = z.strictObject({
-  topic: topic.describe('Where the device, or what speaks for it, says whether it is there.'),
-  pointer: pointer
-    .optional()
-    .describe('JSON pointer to the word, where the payload is JSON; plain payloads are taken too.'),
-  online: z.string().min(1).default('online').describe('The word for there.'),
-  offline: z.string().min(1).default('offline').describe('The word for gone.'),
-});
+const availability = z
+  .strictObject({
+    topic: topic.describe('Where the device, or what speaks for it, says whether it is there.'),
+    pointer: pointer
+      .optional()
+      .describe('JSON pointer to the word, where the payload is JSON; plain payloads are taken too.'),
+    online: z.string().min(1).default('online').describe('The word for there.'),
+    offline: z.string().min(1).default('offline').describe('The word for gone.'),
+  })
+  .refine(({ online, offline }) => online !== offline, {
+    path: ['offline'],
+    error: 'there and gone need a word each: these are the same',
+  });
 
 /** Keys of a device. */
 export const deviceSchema = z.strictObject({

@@ -1,5 +1,5 @@
 /** From a payload to the raw value of a point. */
-import { type Point, type PointType, Structure, type Value } from '../../src/model.js';
+import { type Decoded, type Flaw, type Point, type PointType, Structure, type Value } from '../../src/model.js';
 import { decodeBytes } from './bytes.js';
 import { LongInteger, type Payload, shown, Unfit } from './payload.js';
 import { lookUp, type Steps, stepsOf } from './pointer.js';
@@ -7,6 +7,18 @@ import type { MqttAddress } from './schema.js';
 
 /** Gives the raw value in a payload, why there is none, or undefined when an optional one is not in it. */
 export type Decode = (payload: Payload) => Value | Unfit | undefined;
+
+/** Values as the runtime takes them: nothing, and a flaw, where there is none. */
+export function decodedOf(found: readonly (Value | Unfit)[]): Decoded {
+  let flaws: Map<number, Flaw> | undefined;
+  const values = found.map((value, at): Value => {
+    if (!(value instanceof Unfit)) return value;
+    flaws ??= new Map();
+    flaws.set(at, { quality: 'bad', reason: value.reason });
+    return null;
+  });
+  return { values, ...(flaws && { flaws }) };
+}
 
 /** What everybody understands, in small letters. */
 const BOOL_WORDS: ReadonlyMap<string, Value> = new Map([
@@ -29,7 +41,9 @@ const RANGES: Readonly<Partial<Record<PointType, readonly [least: bigint, most: 
   uint64: [0n, 2n ** 64n - 1n],
 };
 
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
+/** Levels of a structure: what encodes it upstream goes down by recursion. */
+const DEEPEST = 100;
 
 /** Devices of one profile share its points, and what decodes them. */
 const compiled = new WeakMap<Point, Decode>();
@@ -76,7 +90,8 @@ function fromJson({ json }: Payload, steps: Steps, decode: Decoder): Value | Unf
 
 /** Makes ready what judges a value, wherever in a payload it was. */
 export function valueDecoder({ type, states, address }: Point<MqttAddress>): Decoder {
-  if (type === 'json') return (value) => Structure.of(value);
+  if (type === 'json')
+    return (value) => (isDeep(value) ? new Unfit(`more than ${DEEPEST} levels deep`) : Structure.of(value));
   if (type === 'string') return text;
   const words = wordsOf(type, states, address.words);
   const plain = type === 'bool' ? undefined : numberOf(type);
@@ -84,12 +99,19 @@ export function valueDecoder({ type, states, address }: Point<MqttAddress>): Dec
     if (value === null) return new Unfit('null');
     if (typeof value === 'boolean') return plain ? (words.get(String(value)) ?? plain(Number(value))) : value;
     if (typeof value === 'string') {
-      const word = words.get(value) ?? words.get(value.trim().toLowerCase());
+      const said = value.trim();
+      const word = words.get(said) ?? words.get(said.toLowerCase());
       if (word !== undefined) return word;
     }
     if (plain) return plain(value);
     return value === 0 || value === 1 ? value === 1 : new Unfit(`${shown(value)} is neither true nor false`);
   };
+}
+
+/** Whether a value has too many levels to be written as JSON. */
+export function isDeep(value: unknown, left = DEEPEST): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return left === 0 || Object.values(value).some((inner) => isDeep(inner, left - 1));
 }
 
 function text(value: unknown): Value | Unfit {
@@ -123,7 +145,9 @@ function numberOf(type: PointType): Decoder {
     const isNumber = typeof written === 'number' || (typeof written === 'string' && NUMBER.test(written));
     const number = isNumber ? Number(written) : Number.NaN;
     if (!Number.isFinite(number)) return new Unfit(`${shown(value)} is no number`);
-    return range ? whole(type, range, written as number | string, number) : number;
+    if (range) return whole(type, range, written as number | string, number);
+    const fits = type !== 'float32' || Number.isFinite(Math.fround(number));
+    return fits ? number : new Unfit(`${shown(value)} does not fit ${type}`);
   };
 }
 

@@ -118,6 +118,18 @@ test('when nobody listens to a topic any more, its subscription ends, and not be
   expect(ended.mock.calls.map(([topics]) => topics)).toContainEqual(['hall/plug']);
 });
 
+test('a structure without bottom costs its point, not the connection', async () => {
+  const told = await listen(deviceOf([POWER, pointOf('json', 'all', { pointer: '' })]));
+  broker.publish('hall/plug', `{"power":${'['.repeat(50_000)}${']'.repeat(50_000)}}`, false);
+  broker.publish('hall/plug', '{"power":5}', false);
+  await told.until(() => told.latest.get(0) === 5);
+  expect(told.error).toBeUndefined();
+  expect([...(told.pushes[0]?.flaws?.values() ?? [])].map(({ reason }) => reason)).toEqual([
+    'an array is no number',
+    'more than 100 levels deep',
+  ]);
+});
+
 test('what the broker refuses makes its points bad; the others are good', async () => {
   broker.aedes.authorizeSubscribe = (_client, subscription, done) =>
     done(null, subscription.topic === 'hall/plug/relay' ? null : subscription);
@@ -153,6 +165,40 @@ describe('availability', () => {
     await told.until(() => told.silences.length === 2);
   });
 
+  test('what comes while it is gone is told when it is back, the last of each topic, and as old', async () => {
+    const told = await listen(deviceOf([POWER], 'hall/plug', { ...AVAILABLE, stale: '1h' }));
+    broker.publish('tele/hall/plug/LWT', 'Offline', false);
+    // What a bridge remembers of a dead device, when it starts.
+    for (const power of [1, 2]) broker.publish('hall/plug', { power }, false);
+    broker.publish('tele/hall/plug/LWT', 'Online', false);
+    broker.publish('hall/plug', { power: 3 }, false);
+    await told.until(() => told.latest.get(0) === 3);
+    expect(told.silences).toHaveLength(1);
+    expect(told.pushes.map(({ values, flaws }) => [values, flaws?.get(0)?.quality])).toEqual([
+      [[], undefined],
+      [[2], 'uncertain'],
+      [[3], undefined],
+    ]);
+  });
+
+  test('a topic that the broker refuses brings nobody back; of availability it is told in the log', async () => {
+    broker.aedes.authorizeSubscribe = (_client, subscription, done) =>
+      done(null, /relay|state/.test(subscription.topic) ? null : subscription);
+    broker.publish('tele/hall/plug/LWT', 'Offline');
+    const warn = vi.fn();
+    const session = await connect({}, { log: { ...driverContext().log, warn } as DriverContext['log'] });
+    const other = await listen(deviceOf([POWER], 'hall/plug', AVAILABLE), session);
+    await other.until(() => other.silences.length === 1);
+    const availability = [AVAILABLE.availability, { topic: 'bridge/state' }];
+    const told = await listen(deviceOf([RELAY], 'hall/plug', { availability }), session);
+    expect([told.silences.length, told.pushes]).toEqual([1, []]);
+    expect(warn.mock.calls).toEqual([
+      [expect.anything(), expect.stringMatching(/the broker refuses .* bridge\/state/)],
+    ]);
+    broker.publish('tele/hall/plug/LWT', 'Online');
+    await told.until(() => told.latest.get(0) === null);
+  });
+
   test('of several topics each must say that it is there; JSON and plain words are taken', async () => {
     const availability = [
       { topic: '{topic}/availability', pointer: '/state' },
@@ -180,18 +226,17 @@ describe('availability', () => {
     plug.end(true);
   });
 
-  test('another word is told in the log; an empty one says nothing', async () => {
+  test('another word is told in the log, once until it is another; an empty one says nothing', async () => {
     const warn = vi.fn();
     const log = { ...driverContext().log, warn } as DriverContext['log'];
     const session = await connect({}, { log });
     const told = await listen(deviceOf([POWER], 'hall/plug', AVAILABLE), session);
     broker.publish('tele/hall/plug/LWT', '');
-    broker.publish('tele/hall/plug/LWT', 'rebooting');
+    for (const word of ['rebooting', 'rebooting', 'Online', 'rebooting']) broker.publish('tele/hall/plug/LWT', word);
     broker.publish('hall/plug', { power: 1 });
-    await told.until(() => told.pushes.length === 1);
-    expect(warn.mock.calls).toEqual([
-      [expect.anything(), 'availability: "rebooting" is neither "Online" nor "Offline"'],
-    ]);
+    await told.until(() => told.latest.get(0) === 1);
+    const said = [expect.anything(), 'availability: "rebooting" is neither "Online" nor "Offline"'];
+    expect(warn.mock.calls).toEqual([said, said]);
     expect(told.silences).toEqual([]);
   });
 
@@ -254,6 +299,23 @@ describe('read by hand', () => {
     const device = deviceOf([POWER, RELAY, pointOf('uint16', 'raw', { topic: '{topic}/raw', binary: {} })]);
     const { raw } = await (await connect()).read(device, device.points, { signal, raw: true });
     expect([...(raw?.values() ?? [])]).toEqual(['"4"', 'ON', '0a 0b']);
+  });
+
+  test('raw is short, whatever the payload', async () => {
+    broker.publish('hall/plug', `{"power":${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
+    broker.publish('hall/plug/raw', Buffer.alloc(900_000, 0xff));
+    const device = deviceOf([POWER, pointOf('uint16', 'raw', { topic: '{topic}/raw', binary: {} })]);
+    const { raw } = await (await connect()).read(device, device.points, { signal, raw: true });
+    expect(raw?.get(0)).toBe('an array');
+    expect(raw?.get(1)).toMatch(/^(ff )+/);
+    expect(raw?.get(1)?.length).toBeLessThan(200);
+  });
+
+  test('what is optional and not in the last message is told so', async () => {
+    broker.publish('hall/plug', { voltage: 1 });
+    const device = deviceOf([pointOf('float64', 'power', { pointer: '/power', optional: true })]);
+    const { flaws } = await (await connect()).read(device, device.points, { signal });
+    expect(flaws?.get(0)?.reason).toBe('not in what was told last');
   });
 
   test('closed, whoever waits for a device is told so', async () => {

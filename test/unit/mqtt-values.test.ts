@@ -4,7 +4,7 @@ import { mqtt } from '../../drivers/mqtt/index.js';
 import { Payload, Unfit } from '../../drivers/mqtt/payload.js';
 import { lookUp, parsePointer, put } from '../../drivers/mqtt/pointer.js';
 import { timeOf } from '../../drivers/mqtt/time.js';
-import { deviceFilter, faultOfFilter, faultOfTopic } from '../../drivers/mqtt/topic.js';
+import { deviceFilter, faultOfFilter, faultOfTopic, fill } from '../../drivers/mqtt/topic.js';
 import { decoderOf } from '../../drivers/mqtt/value.js';
 import { Structure } from '../../src/model.js';
 import { pointOf } from '../support/mqtt-points.js';
@@ -31,6 +31,8 @@ describe('plain payloads', () => {
     ['float64', 'NaN', '"NaN" is no number'],
     ['float64', 'Infinity', '"Infinity" is no number'],
     ['float64', '1e999', '"1e999" is no number'],
+    ['float32', '1e39', '"1e39" does not fit float32'],
+    ['float64', '5.', 5],
     ['float64', '0x10', '"0x10" is no number'],
     ['float64', '', 'the payload is empty'],
     ['float64', '21,5', '"21,5" is no number'],
@@ -52,6 +54,7 @@ describe('plain payloads', () => {
     expect(decode('bool', { words }, 'open')).toBe(true);
     expect(decode('bool', { words }, 'Closed')).toBe(false);
     expect(decode('bool', { words }, 'on')).toBe('"on" is neither true nor false');
+    expect(decode('bool', { words: { ON: true, OFF: false } }, 'ON\r\n')).toBe(true);
     expect(decode('uint16', { words: { heat: 1, cool: 2 } }, 'cool')).toBe(2);
     expect(decode('int64', { words: { low: -1 } }, 'low')).toBe('-1n');
     expect(decode('uint16', { states: new Map([[3, 'defrost']]) }, 'Defrost')).toBe(3);
@@ -73,7 +76,8 @@ describe('JSON payloads', () => {
     ['float64', '/constructor/name', 'the payload has no /constructor/name'],
     ['float64', '/none', 'null'],
     ['float64', '/text', '"x" is no number'],
-    ['float64', '/a~1b', '"{"~c":[10,{"d":"7"}]}" is no number'],
+    ['float64', '/a~1b', 'an object is no number'],
+    ['string', '/a~1b/~0c', 'an array is no text'],
     ['bool', '/on', true],
     ['uint16', '/on', 1],
     ['string', '/on', 'true'],
@@ -94,6 +98,33 @@ describe('JSON payloads', () => {
   test('what is optional and not there is not told', () => {
     expect(decode('float64', { pointer: '/a', optional: true }, '{"b":1}')).toBeUndefined();
     expect(decode('float64', { pointer: '/a', optional: true }, '{"a":null}')).toBe('null');
+  });
+});
+
+describe('payloads that are made to hurt', () => {
+  const MEGABYTE = 1_000_000;
+  const nested = (levels: number): string => `{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+
+  test('digits without end, and quotes that never close, take no longer than others', () => {
+    expect(decode('float64', {}, `${'1'.repeat(MEGABYTE)}x`)).toMatch(/ is no number$/);
+    const open = `{"n":1234567890123456,"a":"${'\\"'.repeat(MEGABYTE / 2)}`;
+    expect(decode('float64', { pointer: '/n' }, open)).toMatch(/^the payload is no JSON/);
+  });
+
+  test('long text beside a long integer is text', () => {
+    const long = 'x'.repeat(15 * MEGABYTE);
+    expect(decode('string', { pointer: '/a' }, `{"n":12345678901234567890,"a":"${long}"}`)).toBe(long);
+  });
+
+  test('structures without bottom', () => {
+    const deep = nested(100_000);
+    expect(decode('float64', { pointer: '/a' }, deep)).toBe('an array is no number');
+    expect(decode('json', { pointer: '/a' }, deep)).toBe('more than 100 levels deep');
+    expect(decode('json', { pointer: '/a' }, nested(100))).toBeInstanceOf(Structure);
+  });
+
+  test('half a character at the end of what is shown', () => {
+    expect(decode('float64', {}, `${'x'.repeat(39)}😀`)).toBe(`"${'x'.repeat(39)} …" is no number`);
   });
 });
 
@@ -160,6 +191,7 @@ test('pointers', () => {
 });
 
 test('topics and filters', () => {
+  expect(fill('{topic}/a/{topic}', '$$x$&')).toBe('$$x$&/a/$$x$&');
   expect(faultOfTopic('tele/{topic}/SENSOR')).toBeUndefined();
   expect(faultOfTopic('tele/{device}/SENSOR')).toMatch(/"\{device\}" means nothing here/);
   expect(faultOfTopic('tele/+/SENSOR')).toMatch(/without \+ and #/);
@@ -196,6 +228,12 @@ describe('what is wrong with a point', () => {
     expect(mqtt.checkPoint(pointOf('json', 'p', { timestamp: '/t' }))).toBeUndefined();
     expect(mqtt.checkPoint(pointOf('bool', 'p', { access: 'write', command: { topic: 'x' } }))).toBeUndefined();
   });
+});
+
+test('words for there and gone are two', () => {
+  const availability = { topic: '{topic}/lwt', online: 'up', offline: 'up' };
+  const { error } = mqtt.device.safeParse({ topic: 'a', availability });
+  expect(error?.message).toMatch(/a word each/);
 });
 
 describe('what is wrong with a connection', () => {
