@@ -100,8 +100,7 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
       done(null, !wire || access.reads(wire, subscription) ? subscription : null);
     },
     authorizeForward(client, packet) {
-      // The library finds only subscriptions to this very topic, and no wildcards.
-      if (packet.qos === 2) packet.qos = wireOf(client)?.qosOf(packet.topic) ?? 2;
+      wireOf(client)?.expect(packet);
       return packet;
     },
   });
@@ -126,12 +125,11 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   let doors: Doors;
   try {
     doors = await openDoors(config, {
-      enter(socket) {
-        const wire = new Wire(socket, config.limits, tell);
+      enter(socket, admitted) {
+        const wire = new Wire(socket, config.limits, { tell, admitted });
         wire.own(() => aedes.handle(wire));
       },
       refuse: (address, message) => refusals.tell('connect', { address }, message),
-      signedIn: () => access.clients.size,
     });
   } catch (error) {
     await closeAedes();

@@ -2,16 +2,15 @@
 import type { Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { type BrokerConfig, placeOf, type TlsConfig } from '../config/broker.js';
+import { Allowance } from './allowance.js';
 import { type Door, type Listener, openListener } from './listener.js';
 
 /** Who is told of those that come in. */
 export interface Hall {
-  /** Takes over a connection. */
-  enter(socket: Socket): void;
+  /** Takes over a connection. `admitted` is to be called when its client has signed in. */
+  enter(socket: Socket, admitted: () => void): void;
   /** Somebody was turned away. */
   refuse(address: string, message: string): void;
-  /** How many clients have signed in. */
-  signedIn(): number;
 }
 
 /** The ports. */
@@ -47,31 +46,50 @@ const ADDRESSES = 1_000;
 export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors> {
   let config = first;
   let ports: Port[] = [];
-  const rates = new Map<string, { left: number; at: number }>();
+  const rates = new Map<string, Allowance>();
+  /** Connections that have not signed in, the first to come first. */
+  const strangers = new Map<string, { readonly address: string; readonly socket: Socket }>();
 
   function admits(socket: Socket): boolean {
     const address = socket.remoteAddress ?? '';
-    const strangers = ports.reduce((sum, { sockets }) => sum + sockets.size, 0) - hall.signedIn();
-    const turnedAway = !isInRate(address)
-      ? `connects more than ${config.limits.connects} times per second`
-      : strangers >= STRANGERS
-        ? `${STRANGERS} connections have not signed in yet`
-        : undefined;
-    if (turnedAway !== undefined) hall.refuse(address, turnedAway);
-    return turnedAway === undefined;
+    if (!isInRate(address)) hall.refuse(address, `connects more than ${config.limits.connects} times per second`);
+    else if (makesRoom(address)) {
+      const name = nameOf(socket);
+      strangers.set(name, { address, socket });
+      socket.on('close', () => strangers.delete(name));
+      return true;
+    }
+    return false;
+  }
+
+  /** Makes room for another stranger: who lets its connections hang keeps nobody else out. */
+  function makesRoom(address: string): boolean {
+    if (strangers.size < STRANGERS) return true;
+    const crowds = new Map<string, string[]>();
+    for (const [name, stranger] of strangers) {
+      const crowd = crowds.get(stranger.address) ?? [];
+      crowds.set(stranger.address, crowd);
+      crowd.push(name);
+    }
+    const [crowd = []] = [...crowds.values()].sort((a, b) => b.length - a.length);
+    const [oldest = ''] = crowd;
+    const evicted = crowd.length > (crowds.get(address)?.length ?? 0) + 1 ? strangers.get(oldest) : undefined;
+    hall.refuse(evicted?.address ?? address, `${STRANGERS} connections have not signed in yet`);
+    if (!evicted) return false;
+    evicted.socket.destroy();
+    return strangers.delete(oldest);
   }
 
   function isInRate(address: string): boolean {
     const { connects } = config.limits;
-    const most = Math.max(connects * BURST, 1);
-    const now = performance.now();
-    const rate = rates.get(address) ?? { left: most, at: now };
-    rate.left = Math.min(rate.left + ((now - rate.at) * connects) / 1_000, most);
-    rate.at = now;
-    if (rates.size >= ADDRESSES && !rates.has(address)) rates.delete(rates.keys().next().value as string);
-    rates.set(address, rate);
+    let rate = rates.get(address);
+    if (!rate) {
+      if (rates.size >= ADDRESSES) rates.delete(rates.keys().next().value as string);
+      rate = new Allowance(connects, Math.max(connects * BURST, 1));
+      rates.set(address, rate);
+    }
     if (rate.left < 1) return false;
-    rate.left--;
+    rate.spend(1);
     return true;
   }
 
@@ -84,7 +102,10 @@ export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors>
         socket.on('close', () => sockets.delete(socket));
         return true;
       },
-      enter: hall.enter,
+      enter(socket) {
+        const name = nameOf(socket);
+        hall.enter(socket, () => strangers.delete(name));
+      },
       failed: (socket, reason) => hall.refuse(socket.remoteAddress ?? '', `no TLS: ${reason}`),
     };
     return { place, door, sockets, listener: await openListener(place, tls, door) };
@@ -120,6 +141,7 @@ export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors>
     for (const port of ports) if (!kept.includes(port)) shut(port);
     ports = [...kept, ...opened];
     config = next;
+    rates.clear();
   }
 
   await use(first);
@@ -129,6 +151,11 @@ export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors>
     use,
     close: () => ports.splice(0).forEach(shut),
   };
+}
+
+/** What tells a connection from all others, also when there is TLS around it. */
+function nameOf({ remoteAddress, remotePort, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localPort}`;
 }
 
 function sameNumber(a: string, b: string): boolean {

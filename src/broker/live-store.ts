@@ -56,7 +56,9 @@ export class LiveStore {
   }
 
   createRetainedStreamCombi(filters: readonly string[]): Readable {
-    return Readable.from(this.#matching(filters, this.reader));
+    const messages = this.#matching(filters, this.reader?.subscriptions);
+    // No faster than a client reads: what it asked for at once must not cost it its connection.
+    return Readable.from(this.reader ? this.reader.give(messages) : messages);
   }
 
   async incomingStorePacket(client: Client, { messageId }: Identified): Promise<void> {
@@ -95,8 +97,10 @@ export class LiveStore {
     return Readable.from([]);
   }
 
-  /** No faster than a client reads: what it asked for at once must not cost it its connection. */
-  async *#matching(filters: readonly string[], wire: Wire | undefined): AsyncGenerator<Message> {
+  async *#matching(
+    filters: readonly string[],
+    subscriptions: Wire['subscriptions'] | undefined,
+  ): AsyncGenerator<Message> {
     let looked = 0;
     for (const filter of filters) {
       const exact = !/[+#]/.test(filter);
@@ -104,9 +108,7 @@ export class LiveStore {
       for (const message of exact ? (one ? [one] : []) : this.#retained.values()) {
         if (++looked % AT_A_TIME === 0) await otherWork();
         if (!exact && !covers(filter, message.topic)) continue;
-        await wire?.calm();
-        if (wire?.destroyed) return;
-        const granted = wire?.subscriptions.get(filter);
+        const granted = subscriptions?.get(filter);
         yield granted !== undefined && granted < message.qos ? { ...message, qos: granted } : message;
       }
     }

@@ -1,36 +1,40 @@
 /**
  * The connection of one client, between its socket and the broker, which knows no limits of its own. It reads the fixed header of each
- * packet (MQTT 3.1.1 §2.2) and no more: what is too large, too much or no MQTT never reaches the broker, and the broker never waits for
+ * packet and no more: what is too large, too much or no MQTT never reaches the broker, and the broker never waits for
  * somebody who does not read.
  */
 import type { Socket } from 'node:net';
-import { type BrokerUser, isLoopback, type Rights } from '../config/broker.js';
+import { type BrokerConfig, type BrokerUser, isLoopback, type Rights } from '../config/broker.js';
 import { messageOf } from '../errors.js';
 import { owned } from '../ops/owner.js';
 import { formatSize } from '../units.js';
+import { holdsFilters, Packets, TYPE } from './packets.js';
+import { Quota } from './quota.js';
 import type { RefusalKind } from './refusals.js';
 import { covers } from './rights.js';
 import { WholeDuplex } from './whole-duplex.js';
 
 /** What a client may take. */
-export interface WireLimits {
-  /** Bytes of its largest packet, messages per second, and bytes that may wait for it. */
-  readonly packet: number;
-  readonly publishes: number;
-  readonly queue: number;
+type Limits = Pick<BrokerConfig['limits'], 'packet' | 'publishes' | 'queue'>;
+
+/** Who is told of a client. */
+export interface WireKeeper {
+  /** Something was refused. */
+  tell(kind: RefusalKind, wire: Wire, message: string): void;
+  /** It has signed in. */
+  admitted(): void;
 }
 
-/** Control packet types (§2.2.1). */
-const CONNECT = 1;
-const PUBLISH = 3;
-/** The first byte of CONNECT: its type, and no flags. */
-const CONNECT_BYTE = CONNECT << 4;
+/** The first byte of CONNECT: its type, and no flags (MQTT 3.1.1 §2.2.2). */
+const CONNECT_BYTE = TYPE.connect << 4;
 /** Most bytes of CONNECT: client id, will, user name and password. */
 const MOST_CONNECT = 8_000;
+/** Most bytes of the filters that come at once. */
+const MOST_FILTERS = 64_000;
+/** How often a client may ask for what is retained before it has got what it asked for at first. */
+const ASKING = 1_000;
 /** Bytes that may wait while retained messages are still to come. */
 const MODEST = 64_000;
-/** A client that sent too much is not read until so much of a second's messages has come free. */
-const REST = 0.1;
 /** Milliseconds for the last words to a client. */
 const LINGER = 1_000;
 
@@ -44,34 +48,35 @@ export class Wire extends WholeDuplex {
   clientId: string | undefined;
   readonly subscriptions = new Map<string, 0 | 1 | 2>();
   readonly #socket: Socket;
-  readonly #limits: WireLimits;
-  readonly #tell: (kind: RefusalKind, wire: Wire, message: string) => void;
+  readonly #limits: Limits;
+  readonly #keeper: WireKeeper;
   /** `first`: CONNECT is awaited · `waiting`: it has come, and is being looked at · `open`: the client is in. */
   #state: 'first' | 'waiting' | 'open' = 'first';
-  /** Where the stream of packets is: bytes of the header seen, the length it says so far, bytes of the packet that are to come. */
-  #header = 0;
-  #length = 0;
-  #body = 0;
-  #type = 0;
+  readonly #packets = new Packets({
+    begins: (first) => this.#most(first),
+    ends: (type, length) => this.#passes(type, length),
+    broken: (reason) => this.cut('protocol', reason),
+  });
   /** What was received and is held back. */
   #rest: Buffer | undefined;
   #ended = false;
   #resting: NodeJS.Timeout | undefined;
-  /** Messages that may come at once, and when that was reckoned. */
-  #allowance: number;
-  #reckoned = performance.now();
+  readonly #quota: Quota;
+  /** What it asked for and has not got. */
+  #asked = 0;
+  #given: Promise<void> = Promise.resolve();
   #written: (() => void) | undefined;
   #calm: (() => void)[] = [];
   #cut = false;
 
-  constructor(socket: Socket, limits: WireLimits, tell: (kind: RefusalKind, wire: Wire, message: string) => void) {
+  constructor(socket: Socket, limits: Limits, keeper: WireKeeper) {
     super({ writableHighWaterMark: limits.queue });
     this.address = socket.remoteAddress ?? '';
     this.near = isLoopback(this.address);
     this.#socket = socket;
     this.#limits = limits;
-    this.#allowance = limits.publishes;
-    this.#tell = tell;
+    this.#quota = new Quota(limits.publishes);
+    this.#keeper = keeper;
     socket.on('data', (chunk) => this.own(() => this.#take(chunk)));
     socket.on('end', () => this.own(() => this.#end()));
     socket.on('drain', () => this.own(() => this.#flushed()));
@@ -87,27 +92,45 @@ export class Wire extends WholeDuplex {
   /** Lets the client in: what it sent after CONNECT is read from now on. */
   admit(): void {
     this.#state = 'open';
+    this.#keeper.admitted();
     this.#continue();
   }
 
-  /** The highest QoS at which it asked for a topic (§3.3.5). */
-  qosOf(topic: string): 0 | 1 | 2 {
-    const granted = [...this.subscriptions].filter(([filter]) => covers(filter, topic)).map(([, qos]) => qos);
-    return Math.max(0, ...granted) as 0 | 1 | 2;
+  /** A message is about to be sent to the client: at no higher QoS than it asked for (§3.3.5). */
+  expect(packet: { readonly topic: string; readonly retain: boolean; qos: 0 | 1 | 2 }): void {
+    // The library looks for subscriptions to this very topic alone, and knows no QoS of those with wildcards.
+    if (packet.qos === 2) packet.qos = this.#qosOf(packet.topic);
+    this.#quota.sent(packet);
+  }
+
+  /** Gives the client something that it asked for, once it has all that it asked for before. */
+  async *give<T>(things: AsyncIterable<T>): AsyncGenerator<T> {
+    if (this.#asked >= ASKING) return this.cut('protocol', `asked ${ASKING} times for what it has not taken yet`);
+    this.#asked++;
+    const before = this.#given;
+    let given = (): void => {};
+    this.#given = new Promise((resolve) => {
+      given = resolve;
+    });
+    await before;
+    try {
+      for await (const thing of things) {
+        await this.#calmed();
+        if (this.destroyed) return;
+        yield thing;
+      }
+    } finally {
+      this.#asked--;
+      given();
+    }
   }
 
   /** Ends the connection, and says why. What waits for the client is dropped. */
   cut(kind: RefusalKind, message: string): void {
     if (this.destroyed) return;
-    this.#tell(kind, this, message);
+    this.#keeper.tell(kind, this, message);
     this.#cut = true;
     this.destroy();
-  }
-
-  /** Resolves when little waits for the client, or it is gone. */
-  async calm(): Promise<void> {
-    if (this.writableLength < MODEST || this.destroyed) return;
-    await new Promise<void>((resolve) => this.#calm.push(resolve));
   }
 
   override _read(): void {
@@ -149,7 +172,7 @@ export class Wire extends WholeDuplex {
 
   #take(chunk: Buffer): void {
     if (this.destroyed) return;
-    const passed = this.#held ? 0 : this.#inspect(chunk);
+    const passed = this.#held ? 0 : this.#packets.follow(chunk);
     if (this.destroyed) return;
     if (passed < chunk.length) {
       const left = chunk.subarray(passed);
@@ -173,65 +196,36 @@ export class Wire extends WholeDuplex {
     if (!this.#rest && !this.destroyed) this.push(null);
   }
 
-  /** Follows the packets; gives how many of the bytes may pass now. */
-  #inspect(chunk: Buffer): number {
-    let at = 0;
-    while (at < chunk.length) {
-      if (this.#body > 0) {
-        const step = Math.min(this.#body, chunk.length - at);
-        this.#body -= step;
-        at += step;
-      } else if (!this.#readHeader(chunk[at++] as number)) {
-        if (this.destroyed) return 0;
-        continue;
-      }
-      if (this.#body === 0 && !this.#complete()) return at;
-    }
-    return at;
+  #most(first: number): number | string {
+    if (this.#state === 'first') return first === CONNECT_BYTE ? MOST_CONNECT : 'does not speak MQTT';
+    const { packet } = this.#limits;
+    return holdsFilters(first >> 4) ? Math.min(MOST_FILTERS, packet) : packet;
   }
 
-  /** Takes one byte of the fixed header; true when it was the last. */
-  #readHeader(byte: number): boolean {
-    if (this.#header++ === 0) {
-      this.#type = byte >> 4;
-      this.#length = 0;
-      if (this.#state === 'first' && byte !== CONNECT_BYTE) this.cut('protocol', 'does not speak MQTT');
-      return false;
-    }
-    // §2.2.3: seven bits in each of at most four bytes, the lowest first.
-    this.#length |= (byte & 0x7f) << (7 * (this.#header - 2));
-    const most = this.#state === 'first' ? MOST_CONNECT : this.#limits.packet;
-    if (this.#length > most) this.cut('protocol', `sent a packet of more than ${formatSize(most)}`);
-    else if (byte < 0x80) {
-      this.#header = 0;
-      this.#body = this.#length;
-      return true;
-    } else if (this.#header > 4) this.cut('protocol', 'sent a length that is none (MQTT 3.1.1 §2.2.3)');
-    return false;
-  }
-
-  /** A packet has come whole; false when nothing more may pass now. */
-  #complete(): boolean {
+  #passes(type: number, length: number): boolean {
     if (this.#state === 'first') {
       this.#state = 'waiting';
       return false;
     }
-    if (this.#type !== PUBLISH || --this.#allowance > 0) return true;
-    const now = performance.now();
+    if (this.#quota.spend(type, length)) return true;
     const { publishes } = this.#limits;
-    const earned = ((now - this.#reckoned) * publishes) / 1_000;
-    this.#allowance = Math.min(this.#allowance + earned, publishes);
-    this.#reckoned = now;
-    if (this.#allowance > 0) return true;
-    this.#tell('fast', this, `sends more than ${publishes} messages per second, and is read more slowly`);
-    this.#resting = setTimeout(
-      () => {
-        this.#resting = undefined;
-        this.#continue();
-      },
-      (Math.max(publishes * REST, 1) - this.#allowance) * (1_000 / publishes),
-    );
+    this.#keeper.tell('fast', this, `sends more than ${publishes} messages per second, and is read more slowly`);
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined;
+      this.#continue();
+    }, this.#quota.rest);
     return false;
+  }
+
+  #qosOf(topic: string): 0 | 1 | 2 {
+    const granted = [...this.subscriptions].filter(([filter]) => covers(filter, topic)).map(([, qos]) => qos);
+    return Math.max(0, ...granted) as 0 | 1 | 2;
+  }
+
+  /** Resolves when little waits for the client, or it is gone. */
+  async #calmed(): Promise<void> {
+    if (this.writableLength < MODEST || this.destroyed) return;
+    await new Promise<void>((resolve) => this.#calm.push(resolve));
   }
 
   #settle(room: boolean, done: () => void): void {

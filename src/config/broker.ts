@@ -61,7 +61,9 @@ const limits = z.strictObject({
     .min(1)
     .max(100_000)
     .default(1_000)
-    .describe('Most messages per second from one client; whoever sends more is read more slowly.'),
+    .describe(
+      'Most messages per second from one client, and all else that it sends; whoever sends more is read more slowly.',
+    ),
   queue: size
     .refine((bytes) => bytes >= 100_000 && bytes <= 100_000_000, { error: 'write 100kB to 100MB' })
     .default(1_000_000)

@@ -1,7 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { MqttClient } from 'mqtt';
 import { generate } from 'mqtt-packet';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Broker } from '../../src/broker/broker.js';
@@ -9,7 +10,8 @@ import { knock, portOf, startLocal, subscribe, visit } from '../support/local-br
 
 const USERS = { app: { read: ['#'], write: ['#'] }, other: { read: ['#'], write: ['#'] } };
 const limited = (limits: object) => startLocal(USERS, { limits: { connects: 10_000, ...limits } });
-const closed = (socket: Socket) => (socket.destroyed ? undefined : once(socket.resume(), 'close'));
+const closed = (socket: Socket) =>
+  new Promise<void>((resolve) => (socket.destroyed ? resolve() : socket.resume().once('close', () => resolve())));
 const connect = (more: object = {}) =>
   generate({
     cmd: 'connect',
@@ -110,6 +112,18 @@ describe('before a client has signed in', () => {
     await vi.waitFor(async () => void (await visit(broker, 'app')));
   });
 
+  test('one address that lets its connections hang keeps no other address out', async () => {
+    const broker = await limited({});
+    const sockets = await Promise.all(Array.from({ length: 64 }, () => knock(broker)));
+    const elsewhere = connectTcp({ host: '127.0.0.1', port: portOf(broker), localAddress: '127.0.0.2' });
+    onTestFinished(() => void elsewhere.destroy());
+    elsewhere.write(connect({ username: 'app', password: Buffer.from('open sesame') }));
+    const [answer] = (await once(elsewhere, 'data')) as [Buffer];
+    expect([...answer]).toEqual([0x20, 2, 0, 0]);
+    await vi.waitFor(() => expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(1));
+    expect(broker.status()).toMatchObject({ clients: 1, refused: { connect: 1 } });
+  });
+
   test('who connects too often is turned away', async () => {
     const broker = await startLocal(USERS, { limits: { connects: 1 } });
     for (let i = 0; i < 5; i++) await visit(broker, 'app');
@@ -155,6 +169,62 @@ test('who sends too much is read more slowly: all of it arrives, and others are 
   expect(other.got.filter(({ topic }) => topic === 'flood').map(({ text }) => Number(text))).toEqual([
     ...Array(100).keys(),
   ]);
+});
+
+describe('whatever a client sends much of, it is read more slowly', () => {
+  const many = Array.from({ length: 100 }, (_, i) => `filter/${i}`);
+  test.each([
+    ['pings', generate({ cmd: 'pingreq' }), 200],
+    ['acknowledgements of nothing', generate({ cmd: 'puback', messageId: 1 }), 200],
+    [
+      'subscriptions to the same',
+      generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 0 }] }),
+      200,
+    ],
+    ['filters at once', generate({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: many }), 2],
+  ])('%s', async (_, packet, times) => {
+    const broker = await limited({ publishes: 100 });
+    const socket = await signedIn(broker);
+    socket.resume().write(Buffer.concat(Array(times).fill(packet)));
+    await vi.waitFor(() => expect(broker.status().refused).toEqual({ fast: 1 }));
+    expect(socket.destroyed).toBe(false);
+  });
+
+  test('but not when it acknowledges what it was sent', async () => {
+    const broker = await limited({ publishes: 10 });
+    const reader = await visit(broker, 'app');
+    await subscribe(reader, 'one');
+    await reader.client.subscribeAsync('two', { qos: 2 });
+    const driver = new MqttClient(() => broker.connect(), { protocolVersion: 4, reconnectPeriod: 0 });
+    onTestFinished(() => void driver.end(true));
+    for (let i = 0; i < 50; i++) {
+      driver.publish('one', String(i), { qos: 1 });
+      driver.publish('two', String(i), { qos: 2 });
+    }
+    await reader.until((got) => got.length === 100);
+    await reader.client.publishAsync('end', '', { qos: 1 });
+    expect(broker.status().refused).toEqual({});
+  });
+});
+
+test('who asks for what is retained again and again gets it once after the other', async () => {
+  const broker = await limited({});
+  for (let i = 0; i < 200; i++) broker.retain(`site/m/${i}`, 'x');
+  const app = await visit(broker, 'app');
+  for (let i = 0; i < 5; i++) app.client.subscribe('site/#');
+  await app.until((got) => got.length === 1_000);
+  // Where each time begins: those before it are through, but for what is on the way.
+  const begins = app.got.flatMap(({ topic }, at) => (topic === 'site/m/0' ? [at] : []));
+  for (const [time, at] of begins.entries()) expect(at).toBeGreaterThan(200 * time - 100);
+});
+
+test('more filters at once than anybody needs end the connection', async () => {
+  const broker = await limited({});
+  const socket = await signedIn(broker);
+  const subscriptions = Array.from({ length: 16_000 }, (_, i) => ({ topic: `${i}`, qos: 0 as const }));
+  socket.resume().write(generate({ cmd: 'subscribe', messageId: 1, subscriptions }));
+  await closed(socket);
+  expect(broker.status().refused).toEqual({ protocol: 1 });
 });
 
 test('a reader that stalls is cut, and nobody waits for it', async () => {
