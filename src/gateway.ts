@@ -10,7 +10,6 @@ import type { OutboxFileStatus } from './delivery/status.js';
 import type { UpstreamStatus } from './delivery/upstream.js';
 import { prepareUpstreams } from './delivery/upstreams.js';
 import { answerRegister } from './devices/answers.js';
-import { Journal } from './devices/journal.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
 import { type DeviceNews, Register } from './devices/register.js';
 import type { FoundDevice } from './driver.js';
@@ -125,8 +124,11 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   const ready = new Promise<void>((resolve) => {
     openReads = resolve;
   });
-  const journal = new Journal({ folder, thread, log });
-  const register = new Register({ registrations: first.registrations, journal, clock, log, tell });
+  const register = new Register({
+    registrations: first.registrations,
+    ...{ folder, thread, clock, log, tell },
+    reopened: () => void enrolment?.refresh(),
+  });
   const pollers = preparePollers({
     log,
     ready,
@@ -173,6 +175,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
     if (deliver) {
       enrolment = openEnrolment({ register, reloader, site: () => site, log });
+      undo.push(['enrolment', enrolment.close]);
       if (changed) await enrolment.refresh();
       void enrolment.admit();
       await openControl(enrolment);
@@ -278,7 +281,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
         requeue: async ({ upstream }) => ({ events: await upstreams.requeue(String(upstream)) }),
         purge: ({ upstream, lanes }) => upstreams.purge(String(upstream), lanesOf(lanes)),
         ...answerField(() => ({ devices: site.devices, runOn: pollers.runOn }), log),
-        ...answerRegister(register, journal, { change: enrolment.change, find }),
+        ...answerRegister(register, { change: enrolment.change, find }),
         reload: ({ dryRun }) => reloader.reload({ by: 'request', dryRun: dryRun === true }),
       });
       undo.push(['control socket', () => control.close()]);

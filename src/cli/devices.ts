@@ -164,16 +164,16 @@ async function onFile(
   const folder = findData(config);
   const lock = await lockData(folder);
   try {
-    const { JournalFile } = await import('../devices/journal-file.js');
-    const journal = new JournalFile(folder);
+    const { openJournal } = await import('../devices/journal-file.js');
+    const { file, registrations } = openJournal(folder);
     try {
-      const site = await loadSite(config, { secrets: false, registrations: journal.opened.registrations });
+      const site = await loadSite(config, { secrets: false, registrations });
       const entries = await work(site, allOf(site));
-      journal.append(entries);
+      file.append(entries);
       for (const entry of entries) apply(site.registrations, entry);
       return [...allOf(site).values()];
     } finally {
-      journal.close();
+      file.close();
     }
   } finally {
     lock.release();

@@ -3,10 +3,10 @@
  * are still to be carried over (`carrier.ts`). Damage is found where it is met, at the start or later, for no start has time to read a large file
  * through.
  */
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
-import { isDamage, nameAside } from '../ops/damage.js';
+import { discard, exchange, isDamage, nameAside } from '../ops/damage.js';
 import { openLedger, readTotals } from './counters.js';
 import { DamagedStream, tried } from './damaged-stream.js';
 import { type Leg, readLegs, writeLegs } from './legs.js';
@@ -21,9 +21,6 @@ export interface Salvage {
   readonly movedTo: string;
   readonly reason: string;
 }
-
-/** The files of a database. */
-const SUFFIXES = ['', '-wal', '-shm'];
 
 /** Sets a file up, and looks at what is needed of it. */
 type SetUp<Opened> = (db: Database.Database) => Opened;
@@ -65,20 +62,20 @@ export function replaceDamaged<Opened>(
   known?: Known,
 ): { opened: Opened; salvage: Salvage } {
   const movedTo = nameAside(path);
-  discardFresh(path);
+  discard(freshPath(path));
   const fresh = new Database(freshPath(path));
   try {
     setUp(fresh);
     takeOver(damaged, fresh, basename(movedTo), known);
   } catch (error) {
     fresh.close();
-    discardFresh(path);
+    discard(freshPath(path));
     throw error;
   }
   fresh.close();
   // Before the names change hands: a database removes its log by name.
   damaged.close();
-  exchange(path, movedTo);
+  exchange(path, movedTo, freshPath(path));
   return { opened: setUp(new Database(path, { timeout: 5000 })), salvage: { movedTo, reason } };
 }
 
@@ -88,13 +85,8 @@ function resumeExchange(path: string): void {
   const fresh = new Database(freshPath(path));
   const [leg] = tried(() => readLegs(fresh)) ?? [];
   fresh.close();
-  if (leg) exchange(path, join(dirname(path), leg.source));
-  else discardFresh(path);
-}
-
-function exchange(path: string, movedTo: string): void {
-  for (const suffix of SUFFIXES) if (existsSync(path + suffix)) renameSync(path + suffix, movedTo + suffix);
-  renameSync(freshPath(path), path);
+  if (leg) exchange(path, join(dirname(path), leg.source), freshPath(path));
+  else discard(freshPath(path));
 }
 
 /** Writes what the damaged file says of itself into the fresh one, and what of it is to be carried there. */
@@ -152,10 +144,6 @@ function around(pending: readonly Leg[], whole: Leg): Leg[] {
 
 function freshPath(path: string): string {
   return `${path}.fresh`;
-}
-
-function discardFresh(path: string): void {
-  for (const suffix of SUFFIXES) rmSync(freshPath(path) + suffix, { force: true });
 }
 
 function copyRejected(from: Database.Database, to: Database.Database): void {

@@ -2,9 +2,8 @@
 import type { FoundDevice } from '../driver.js';
 import type { Answers } from '../ops/control.js';
 import type { DeviceChange } from './change.js';
-import type { Journal } from './journal.js';
 import type { Register } from './register.js';
-import { historyOf, type JournalEntry, type Registration } from './registration.js';
+import type { JournalEntry, Registration } from './registration.js';
 
 /** Answer to `devices`. */
 export interface DevicesAnswer {
@@ -28,12 +27,10 @@ export interface DeviceWork {
 }
 
 /** `devices`; `history` with `device` (an id); `change` with a `change`; `found` with `connection` and `devices`. */
-export function answerRegister(register: Register, journal: Journal, { change, find }: DeviceWork): Answers {
+export function answerRegister(register: Register, { change, find }: DeviceWork): Answers {
   return {
     devices: (): DevicesAnswer => ({ devices: register.list() }),
-    history: async ({ device }): Promise<HistoryAnswer> => ({
-      entries: historyOf(await journal.entries(), String(device)),
-    }),
+    history: async ({ device }): Promise<HistoryAnswer> => ({ entries: await register.history(String(device)) }),
     change: async (request): Promise<DevicesAnswer> => {
       await change(request.change as DeviceChange);
       return { devices: register.list() };

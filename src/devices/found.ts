@@ -4,7 +4,7 @@ import { compilePatterns, isName } from '../config/pattern.js';
 import type { GatewayConfig } from '../config/schema.js';
 import type { FoundDevice } from '../driver.js';
 import type { Identity } from '../model.js';
-import type { JournalEntry, Registration } from './registration.js';
+import { isActive, type JournalEntry, type Registration } from './registration.js';
 
 /** A device that a found one may be. */
 export interface Candidate {
@@ -13,13 +13,14 @@ export interface Candidate {
   readonly settings: unknown;
 }
 
-/** Most facts of an identity, and characters of each name and text: what a device says of itself is its own word. */
-const MOST_FACTS = 24;
+/** Most characters of a name or text in an identity, and of all of them: what a device says of itself is its own word. */
 const LONGEST = 120;
+const LONGEST_IDENTITY = 1_000;
 /** Most characters of settings, as JSON. */
 const LONGEST_SETTINGS = 2_000;
-/** Most devices that wait for approval: what announces itself must not fill the card. */
+/** Most devices that wait for approval, and that were found and are in service: what announces itself must fill neither card nor memory. */
 const MOST_PENDING = 200;
+const MOST_FOUND = 1_000;
 
 /** What a found device means for the register: which one it is, and what is new about it. */
 export interface Judged {
@@ -53,6 +54,8 @@ export function judgeFound(
   if (same) return { id: same.id };
   if (all.filter(({ state }) => state === 'pending').length >= MOST_PENDING)
     return `${MOST_PENDING} devices wait for approval: no more are taken into the register`;
+  if (all.filter(({ origin, state }) => origin === 'discovered' && isActive({ state })).length >= MOST_FOUND)
+    return `${MOST_FOUND} devices that were found are in service: no more are taken into the register`;
   const id = nameFor(connection, found, (taken) => registrations.has(taken));
   const set = { origin: 'discovered', connection, settings, identity, state: 'pending' } as const;
   return { id, entry: { device: id, what: 'found', set: { ...set, ...(profile !== undefined && { profile }) } } };
@@ -69,8 +72,15 @@ function sameDevice(connection: string, { settings }: FoundDevice, among: readon
 
 /** What a device says of itself, as far as there is room for it. */
 function boundedIdentity(identity: Identity): Identity {
-  const facts = Object.entries(identity).slice(0, MOST_FACTS);
-  return Object.fromEntries(facts.map(([name, text]) => [name.slice(0, LONGEST), String(text).slice(0, LONGEST)]));
+  let room = LONGEST_IDENTITY;
+  const facts: [string, string][] = [];
+  for (const [name, text] of Object.entries(identity)) {
+    const fact: [string, string] = [name.slice(0, LONGEST), String(text).slice(0, LONGEST)];
+    room -= fact.join('').length;
+    if (room < 0) break;
+    facts.push(fact);
+  }
+  return Object.fromEntries(facts);
 }
 
 /** A name that is not taken: the one that the driver proposes, as far as a name may have its letters, else the connection and the settings. */

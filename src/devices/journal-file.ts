@@ -2,21 +2,18 @@
  * The journal of the register on disk (Message Store, append-only): an SQLite file in the data folder. All of it is synchronous: it runs in the
  * disk thread, or in a command while no gateway runs.
  */
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { messageOf, TidegateError } from '../errors.js';
-import { isDamage, nameAside } from '../ops/damage.js';
-import { journalPath } from './journal.js';
-import { apply, type JournalEntry, type Registrations, rebuild, summaryOf } from './registration.js';
+import { discard, exchange, isDamage, nameAside } from '../ops/damage.js';
+import { freshPath, journalPath } from './journal.js';
+import { historyOf, type JournalEntry, merged, type Registrations, rebuild, summaryOf } from './registration.js';
 
 const FORMAT = 1;
-/** The files of a database. */
-const SUFFIXES = ['', '-wal', '-shm'];
 /** So many entries in a row are tried one by one where reading on does not work. */
 const MOST_FAILURES = 1_000;
-/** Entries that are kept; beyond them the older half gives way to a summary for each device. */
-const MOST = 20_000;
+/** Entries that are kept; beyond them the older half gives way to fewer. All are read at each start. */
+const MOST = 10_000;
 
 /** What a file tells when it is opened. */
 export interface JournalOpened {
@@ -26,12 +23,10 @@ export interface JournalOpened {
 }
 
 /**
- * Reads the journal of a data folder and changes nothing; one that is not there is empty, and of a damaged one all that can be read is told.
+ * Reads the journal of a data folder and changes nothing; of a damaged one all that can be read is told.
  * @throws TidegateError REGISTER_STORE
  */
-export function readJournal(folder: string): JournalEntry[] {
-  const path = journalPath(folder);
-  if (!existsSync(path)) return [];
+export function readJournal(path: string): JournalEntry[] {
   try {
     const db = new Database(path, { readonly: true, timeout: 1_000 });
     try {
@@ -46,32 +41,78 @@ export function readJournal(folder: string): JournalEntry[] {
   }
 }
 
+/**
+ * Opens the journal of a data folder, or makes it.
+ * @param most entries that are kept
+ * @throws TidegateError REGISTER_STORE
+ */
+export function openJournal(folder: string, most = MOST): JournalOpened & { readonly file: JournalFile } {
+  const path = journalPath(folder);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o750 });
+    const { db, entries, movedTo } = openSound(path);
+    return { file: new JournalFile(path, db, most), registrations: rebuild(entries), ...(movedTo && { movedTo }) };
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
 /** An open journal. */
 export class JournalFile {
-  readonly opened: JournalOpened;
-  readonly #db: Database.Database;
+  readonly #path: string;
+  #db: Database.Database;
   #most: number;
 
+  /** See `openJournal`. */
+  constructor(path: string, db: Database.Database, most: number) {
+    this.#path = path;
+    this.#db = db;
+    this.#most = most;
+  }
+
   /**
-   * Opens the journal of a data folder, or makes it.
-   * @param most entries that are kept
+   * Adds entries, all or none.
+   * @returns where the file is now, if it turned out to be damaged: what could be read of it is in the one that replaced it
    * @throws TidegateError REGISTER_STORE
    */
-  constructor(folder: string, most = MOST) {
-    const path = journalPath(folder);
-    this.#most = most;
+  append(entries: readonly JournalEntry[]): string | undefined {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
-      const { db, entries, movedTo } = openSound(path);
+      if (this.#db.open && this.#appended(entries)) return undefined;
+      this.#db.close();
+      const { db, movedTo } = openSound(this.#path);
       this.#db = db;
-      this.opened = { registrations: rebuild(entries), ...(movedTo && { movedTo }) };
+      this.#append(entries);
+      return movedTo;
     } catch (error) {
-      throw unusable(path, error);
+      throw unusable(this.#path, error);
     }
   }
 
-  /** Adds entries, all or none. @throws the database's own error */
-  append(entries: readonly JournalEntry[]): void {
+  /** What happened to a device. @throws TidegateError REGISTER_STORE */
+  history(device: string): JournalEntry[] {
+    try {
+      return historyOf(readable(this.#db).entries, device);
+    } catch (error) {
+      throw unusable(this.#path, error);
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** False when the file is damaged. */
+  #appended(entries: readonly JournalEntry[]): boolean {
+    try {
+      this.#append(entries);
+      return true;
+    } catch (error) {
+      if (isDamage(error)) return false;
+      throw error;
+    }
+  }
+
+  #append(entries: readonly JournalEntry[]): void {
     const db = this.#db;
     db.transaction(() => {
       insert(db, entries);
@@ -81,26 +122,26 @@ export class JournalFile {
         this.#most = Math.max(this.#most, 4 * shorten(db, Math.floor((first + last) / 2)));
     })();
   }
-
-  close(): void {
-    this.#db.close();
-  }
 }
 
 const EXTENT = 'SELECT coalesce(min(id), 0) AS first, coalesce(max(id), 0) AS last FROM journal';
 
 function openSound(path: string): { db: Database.Database; entries: JournalEntry[]; movedTo?: string } {
-  const fresh = `${path}.fresh`;
-  // Power was cut in the middle of the exchange: the fresh file is whole.
-  if (!existsSync(path) && existsSync(fresh)) renameSync(fresh, path);
-  const db = new Database(path, { timeout: 1_000 });
+  const fresh = freshPath(path);
+  let movedTo: string | undefined;
+  // An exchange was interrupted.
+  if (existsSync(fresh)) {
+    movedTo = nameAside(path);
+    exchange(path, movedTo, fresh);
+  }
   let entries: JournalEntry[] = [];
+  const db = new Database(path, { timeout: 1_000 });
   try {
     refuseNewer(db);
     setUp(db);
     const read = readable(db);
     ({ entries } = read);
-    if (read.whole) return { db, entries };
+    if (read.whole) return { db, entries, ...(movedTo && { movedTo }) };
   } catch (error) {
     if (!isDamage(error)) {
       db.close();
@@ -108,14 +149,15 @@ function openSound(path: string): { db: Database.Database; entries: JournalEntry
     }
   }
   db.close();
-  for (const suffix of SUFFIXES) rmSync(fresh + suffix, { force: true });
-  const filled = new Database(fresh);
+  const filling = `${path}.filling`;
+  discard(filling);
+  const filled = new Database(filling);
   setUp(filled);
   filled.transaction(() => insert(filled, entries))();
   filled.close();
-  const movedTo = nameAside(path);
-  for (const suffix of SUFFIXES) if (existsSync(path + suffix)) renameSync(path + suffix, movedTo + suffix);
-  renameSync(fresh, path);
+  renameSync(filling, fresh);
+  movedTo = nameAside(path);
+  exchange(path, movedTo, fresh);
   const replaced = new Database(path, { timeout: 1_000 });
   setUp(replaced);
   return { db: replaced, entries, movedTo };
@@ -144,43 +186,60 @@ function insert(db: Database.Database, entries: readonly JournalEntry[]): void {
 
 /** All entries that can be read, and whether those are all. */
 function readable(db: Database.Database): { entries: JournalEntry[]; whole: boolean } {
+  try {
+    const texts = db.prepare<[], string>('SELECT entry FROM journal ORDER BY id').pluck().all();
+    return { entries: texts.map(parsed), whole: true };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return { entries: salvaged(db), whole: false };
+  }
+}
+
+function salvaged(db: Database.Database): JournalEntry[] {
   const entries: JournalEntry[] = [];
   const next = db.prepare<[number], { id: number; entry: string }>(
     'SELECT id, entry FROM journal WHERE id > ? ORDER BY id LIMIT 1',
   );
-  let whole = true;
   for (let [at, failures] = [Number.MIN_SAFE_INTEGER, 0]; failures < MOST_FAILURES; ) {
     try {
       const row = next.get(at);
       if (!row) break;
       at = row.id;
-      entries.push(JSON.parse(row.entry) as JournalEntry);
+      entries.push(parsed(row.entry));
       failures = 0;
     } catch (error) {
-      if (!isDamage(error) && !(error instanceof SyntaxError)) throw error;
-      whole = false;
+      if (!isDamage(error)) throw error;
       failures++;
       at = Math.max(at + 1, 0);
     }
   }
-  return { entries, whole };
+  return entries;
 }
 
-/** Replaces all entries up to an id by a summary of each device, in the place of the last of them. Gives how many those are. */
+/** @throws what SQLite says of a damaged page, for what is no entry: the disk changed it */
+function parsed(text: string): JournalEntry {
+  try {
+    const entry = JSON.parse(text) as JournalEntry;
+    if (typeof entry.device === 'string' && typeof entry.set === 'object') return entry;
+  } catch {
+    // Told below.
+  }
+  throw new Database.SqliteError('an entry of the register is none', 'SQLITE_CORRUPT');
+}
+
+/** Replaces all entries up to an id by fewer, in the place of the last of them. Gives how many those are. */
 function shorten(db: Database.Database, upTo: number): number {
   const read = db.prepare<[number], string>('SELECT entry FROM journal WHERE id <= ? ORDER BY id').pluck();
-  const registrations: Registrations = new Map();
-  let at = 0;
-  for (const text of read.iterate(upTo)) {
-    const entry = JSON.parse(text) as JournalEntry;
-    apply(registrations, entry);
-    at = entry.at;
-  }
+  const entries = read.all(upTo).map(parsed);
+  let fewer = merged(entries);
+  const { at } = entries.at(-1) ?? { at: 0 };
+  if (fewer.length > entries.length / 2)
+    fewer = [...rebuild(entries).values()].map((registration) => summaryOf(registration, at));
   db.prepare('DELETE FROM journal WHERE id <= ?').run(upTo);
   const statement = db.prepare('INSERT INTO journal (id, entry) VALUES (?, ?)');
-  let id = upTo - registrations.size;
-  for (const registration of registrations.values()) statement.run(++id, JSON.stringify(summaryOf(registration, at)));
-  return registrations.size;
+  let id = upTo - fewer.length;
+  for (const entry of fewer) statement.run(++id, JSON.stringify(entry));
+  return fewer.length;
 }
 
 function unusable(path: string, error: unknown): TidegateError {

@@ -13,13 +13,16 @@ import { type JournalEntry, merged, type Registrations, rebuild } from './regist
 
 /** What the thread is asked. */
 export type JournalCall =
-  | { readonly op: 'open' | 'read' | 'close'; readonly folder: string }
-  | { readonly op: 'append'; readonly folder: string; readonly entries: readonly JournalEntry[] };
+  | { readonly op: 'open'; readonly folder: string }
+  | { readonly op: 'append'; readonly entries: readonly JournalEntry[] }
+  | { readonly op: 'history'; readonly device: string }
+  | { readonly op: 'close' };
 
-/** Milliseconds that an entry waits for others, and between attempts to use a disk that refuses. */
+/** Milliseconds between attempts to use a disk that refuses. */
+export const RETRY = 10_000;
+/** Milliseconds that an entry waits for others. */
 const FLUSH = 1_000;
-const RETRY = 10_000;
-/** So many entries that wait are made fewer: of changes of state the last of each device stays. */
+/** When so many entries wait, they are made fewer. */
 const MOST_WAITING = 2_000;
 
 /** What a journal is given. */
@@ -28,6 +31,8 @@ export interface JournalOptions {
   readonly folder: string;
   readonly thread: DiskThread;
   readonly log: Logger;
+  /** Part of what was written is lost: what is known of it must be written again. */
+  onLoss(): void;
 }
 
 /** The journal of a data folder. */
@@ -35,14 +40,21 @@ export function journalPath(folder: string): string {
   return join(folder, 'register.sqlite');
 }
 
+/** What is to take the place of a damaged one. A file of this name is whole. */
+export function freshPath(path: string): string {
+  return `${path}.fresh`;
+}
+
 /**
  * All entries of a data folder's journal, read at once: for those who can wait for a disk. An absent one is empty.
  * @throws TidegateError REGISTER_STORE
  */
 export async function readEntries(folder: string): Promise<JournalEntry[]> {
-  if (!existsSync(journalPath(folder))) return [];
+  const path = journalPath(folder);
+  const file = [freshPath(path), path].find((each) => existsSync(each));
+  if (file === undefined) return [];
   const { readJournal } = await import('./journal-file.js');
-  return readJournal(folder);
+  return readJournal(file);
 }
 
 /** The register that they make. @throws TidegateError REGISTER_STORE */
@@ -55,7 +67,9 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #ask: <Result>(call: JournalCall) => Promise<Result>;
   readonly #trouble: Repeated;
+  #isOpen = false;
   #waiting: JournalEntry[] = [];
+  #most = MOST_WAITING;
   #timer: NodeJS.Timeout | undefined;
   readonly #flush = inTurn(() => this.#write());
 
@@ -66,21 +80,32 @@ export class Journal {
     this.#trouble = repeated(options.log);
   }
 
-  /** Opens the file, or makes it. @throws TidegateError REGISTER_STORE */
-  open(): Promise<JournalOpened> {
-    return this.#ask({ op: 'open', folder: this.#options.folder });
+  /**
+   * Opens the file, or makes it, and gives the register that it tells of. Nothing is written before; what waits is forgotten, for nobody knew what
+   * it is to follow.
+   * @throws TidegateError REGISTER_STORE
+   */
+  async open(): Promise<Registrations> {
+    const { registrations, movedTo } = await this.#ask<JournalOpened>({ op: 'open', folder: this.#options.folder });
+    this.#isOpen = true;
+    this.#waiting = [];
+    if (movedTo) this.#tellDamage(movedTo);
+    return registrations;
   }
 
-  /** All entries on disk. @throws TidegateError REGISTER_STORE */
-  async entries(): Promise<JournalEntry[]> {
+  /** What happened to a device. @throws TidegateError REGISTER_STORE */
+  async history(device: string): Promise<JournalEntry[]> {
     await this.#flush();
-    return this.#ask({ op: 'read', folder: this.#options.folder });
+    return this.#ask({ op: 'history', device });
   }
 
   /** Takes an entry over: on disk within a second, unless the disk refuses. */
   add(entry: JournalEntry): void {
     this.#waiting.push(entry);
-    if (this.#waiting.length > MOST_WAITING) this.#waiting = merged(this.#waiting);
+    if (this.#waiting.length > this.#most) {
+      this.#waiting = merged(this.#waiting);
+      this.#most = Math.max(MOST_WAITING, 2 * this.#waiting.length);
+    }
     this.#later(FLUSH);
   }
 
@@ -90,15 +115,14 @@ export class Journal {
    */
   async commit(entries: readonly JournalEntry[]): Promise<void> {
     await this.#flush();
-    await this.#append([...this.#take(), ...entries], entries.length);
+    await this.#append(entries);
   }
 
   /** Writes what waits, and closes the file. Never rejects. */
   async close(): Promise<void> {
-    clearTimeout(this.#timer);
     await this.#flush();
     clearTimeout(this.#timer);
-    await this.#ask({ op: 'close', folder: this.#options.folder }).catch(() => {});
+    await this.#ask({ op: 'close' }).catch(() => {});
   }
 
   #later(wait: number): void {
@@ -108,27 +132,31 @@ export class Journal {
   async #write(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#waiting.length === 0) return;
-    await this.#append(this.#take()).catch((error: Error) => {
+    if (!this.#isOpen || this.#waiting.length === 0) return;
+    await this.#append([]).catch((error: Error) => {
       this.#trouble.failed(`${error.message}; what happens to devices waits in memory`);
-      this.#later(RETRY);
     });
   }
 
-  #take(): JournalEntry[] {
-    const taken = this.#waiting;
+  /** Writes what waits, and these entries behind it. When that fails, what waited waits again. */
+  async #append(entries: readonly JournalEntry[]): Promise<void> {
+    const waiting = this.#waiting;
     this.#waiting = [];
-    return taken;
-  }
-
-  /** Writes entries; when that fails all but the last few wait again. */
-  async #append(entries: JournalEntry[], own = 0): Promise<void> {
     try {
-      await this.#ask({ op: 'append', folder: this.#options.folder, entries });
+      const movedTo = await this.#ask<string | undefined>({ op: 'append', entries: [...waiting, ...entries] });
+      if (movedTo) {
+        this.#tellDamage(movedTo);
+        this.#options.onLoss();
+      }
     } catch (error) {
-      this.#waiting = [...entries.slice(0, entries.length - own), ...this.#waiting];
+      this.#waiting = [...waiting, ...this.#waiting];
+      if (this.#waiting.length > 0) this.#later(RETRY);
       throw error;
     }
     this.#trouble.over('the register is written to disk again');
+  }
+
+  #tellDamage(movedTo: string): void {
+    this.#options.log.error({ movedTo }, 'the register was damaged; what could be read of it is in a new file');
   }
 }

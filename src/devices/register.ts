@@ -5,15 +5,24 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { FoundDevice } from '../driver.js';
+import { messageOf } from '../errors.js';
 import type { DeviceEvent, DeviceState } from '../model.js';
 import type { Clock } from '../ops/clock.js';
+import type { DiskThread } from '../ops/disk-thread.js';
 import { type Repeated, repeated } from '../ops/repeated.js';
 import { NOT_READ } from './change.js';
 import { type Configuration, type Configured, configuredEntries } from './configuration.js';
 import { Damper } from './damper.js';
 import { type Judged, judgeFound } from './found.js';
-import type { Journal } from './journal.js';
-import { apply, isActive, type JournalEntry, type Registration, type Registrations } from './registration.js';
+import { Journal, RETRY } from './journal.js';
+import {
+  apply,
+  isActive,
+  type JournalEntry,
+  type Registration,
+  type Registrations,
+  summaryOf,
+} from './registration.js';
 
 /** News of a device, but for where it goes. */
 export type DeviceNews = Omit<DeviceEvent, 'kind' | 'lane' | 'topic'> & Pick<Registration, 'tags'>;
@@ -22,10 +31,14 @@ export type DeviceNews = Omit<DeviceEvent, 'kind' | 'lane' | 'topic'> & Pick<Reg
 export interface RegisterOptions {
   /** As they were when the gateway was stopped. */
   readonly registrations: ReadonlyMap<string, Registration>;
-  readonly journal: Journal;
+  /** The data folder. */
+  readonly folder: string;
+  readonly thread: DiskThread;
   readonly clock: Clock;
   readonly log: Logger;
   tell(news: DeviceNews): void;
+  /** The disk, which refused at first, has the register: what runs is to follow it. */
+  reopened(): void;
   /** Milliseconds from one piece of news to the next of a device that changes on and on. */
   readonly damping?: number;
 }
@@ -40,6 +53,7 @@ interface Heard {
 
 export class Register {
   readonly #options: RegisterOptions;
+  readonly #journal: Journal;
   #devices: Registrations;
   /** What polling said last of each device since it is polled. */
   readonly #heard = new Map<string, Heard>();
@@ -47,6 +61,8 @@ export class Register {
   #configured: readonly Configured[] = [];
   readonly #damper: Damper;
   readonly #ignored: Repeated;
+  readonly #closed: Repeated;
+  #reopening: NodeJS.Timeout | undefined;
   /** The last decision, on disk or refused. */
   #decided: Promise<unknown> = Promise.resolve();
   /** What is to be told behind a decision that is on its way to the disk, by the thing that it is about: the journal has the order of what is told. */
@@ -54,9 +70,12 @@ export class Register {
 
   constructor(options: RegisterOptions) {
     this.#options = options;
+    const { folder, thread, log } = options;
+    this.#journal = new Journal({ folder, thread, log, onLoss: () => this.#writeAll() });
     this.#devices = new Map(options.registrations);
     this.#damper = new Damper(options.damping);
-    this.#ignored = repeated(options.log);
+    this.#ignored = repeated(log);
+    this.#closed = repeated(log);
   }
 
   /** All devices, as they were told last. */
@@ -132,7 +151,7 @@ export class Register {
     const behind = new Map<string, () => void>();
     this.#behind = behind;
     try {
-      await this.#options.journal.commit(entries);
+      await this.#journal.commit(entries);
       for (const entry of entries) this.#take(entry);
     } finally {
       this.#behind = undefined;
@@ -141,27 +160,42 @@ export class Register {
   }
 
   /**
-   * Opens the journal. A disk that refuses is told, and tried again; what happens meanwhile waits in memory.
-   * @returns true when a command changed the register after it was read for this start
+   * Opens the journal. While the disk refuses, nothing is decided, and nothing else is written.
+   * @returns true when the register is not as it was read for this start
    */
   async open(): Promise<boolean> {
-    const { journal, log } = this.#options;
     try {
-      const { registrations, movedTo } = await journal.open();
-      if (movedTo) log.error({ movedTo }, 'the register was damaged; what could be read was carried into a new file');
+      const registrations = await this.#journal.open();
+      this.#closed.over('the register of devices is open');
       const changed = !isDeepStrictEqual(registrations, this.#devices);
       this.#devices = registrations;
       return changed;
     } catch (error) {
-      log.error({ err: error }, 'the register of devices cannot be opened; it goes on in memory');
+      this.#closed.failed(`${messageOf(error)}; until it can, nothing is decided on devices`);
+      this.#reopening = setTimeout(() => void this.#reopen(), RETRY).unref();
       return false;
     }
+  }
+
+  async #reopen(): Promise<void> {
+    this.#reopening = undefined;
+    await this.open();
+    if (this.#reopening) return;
+    // What was heard meanwhile is not written: it is heard anew.
+    this.#heard.clear();
+    this.#options.reopened();
+  }
+
+  /** What happened to a device. @throws TidegateError REGISTER_STORE */
+  history(id: string): Promise<JournalEntry[]> {
+    return this.#journal.history(id);
   }
 
   /** Tells what is held back, and writes what waits. Never rejects. */
   async close(): Promise<void> {
     this.#damper.stop();
-    await this.#options.journal.close();
+    clearTimeout(this.#reopening);
+    await this.#journal.close();
   }
 
   /** Tells of a thing; later, and then as it is by then, when it has had its share, or while a decision is on its way to the disk. */
@@ -198,8 +232,14 @@ export class Register {
 
   #note(entry: Omit<JournalEntry, 'at' | 'clock'>, first = false): void {
     const whole = { ...this.now(), ...entry };
-    this.#options.journal.add(whole);
+    this.#journal.add(whole);
     this.#take(whole, first);
+  }
+
+  /** As each device is now. */
+  #writeAll(): void {
+    const { at } = this.now();
+    for (const device of this.#devices.values()) this.#journal.add(summaryOf(device, at));
   }
 
   #take(entry: JournalEntry, first = false): void {

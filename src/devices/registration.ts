@@ -96,10 +96,10 @@ export function historyOf(entries: readonly JournalEntry[], id: string): Journal
   const own: JournalEntry[] = [];
   for (const entry of [...entries].reverse()) {
     if (entry.device !== name) continue;
-    own.unshift(entry);
+    own.push(entry);
     name = entry.was ?? name;
   }
-  return own;
+  return own.reverse();
 }
 
 /** One entry that stands for all that made a device what it is. */
@@ -107,20 +107,30 @@ export function summaryOf({ id, since, ...set }: Registration, at: number): Jour
   return { device: id, at, what: 'summary', set, since };
 }
 
-/** The entries with fewer changes of state: of each device's in a row, the last stands for all. The register that follows is the same. */
+/**
+ * The entries with fewer of what comes again and again: of the states of a device in a row the last stands for all, and so it is with what the
+ * device says of itself. The register that follows is the same.
+ */
 export function merged(entries: readonly JournalEntry[]): JournalEntry[] {
-  const last = new Map<string, number>();
+  /** Where the last of both is, of each device, since anything else happened to it. */
+  const last = new Map<string, Partial<Record<Happening, number>>>();
   const kept: (JournalEntry | undefined)[] = [];
   for (const entry of entries) {
-    const index = last.get(entry.device);
+    const { device, what, was } = entry;
+    if (was !== undefined) last.delete(was);
+    const own = what === 'state' || what === 'identified' ? (last.get(device) ?? {}) : {};
+    last.set(device, own);
+    const index = own[what];
     const earlier = index === undefined ? undefined : kept[index];
-    const joins = entry.what === 'state' && earlier?.what === 'state';
-    if (joins && index !== undefined) kept[index] = undefined;
-    const changes = joins ? (earlier.changes ?? 1) + (entry.changes ?? 1) : entry.changes;
-    if (entry.was !== undefined) last.delete(entry.was);
-    last.set(entry.device, kept.push(changes === undefined ? entry : { ...entry, changes }) - 1);
+    if (index !== undefined) kept[index] = undefined;
+    own[what] = kept.push(earlier ? joined(earlier, entry) : entry) - 1;
   }
   return kept.filter((entry) => entry !== undefined);
+}
+
+function joined(earlier: JournalEntry, entry: JournalEntry): JournalEntry {
+  const changes = (earlier.changes ?? 1) + (entry.changes ?? 1);
+  return { ...entry, changes, ...(entry.what === 'identified' && { set: { ...earlier.set, ...entry.set } }) };
 }
 
 /** True for a device that is polled, or would be if its wire and profile were there. */

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { type DeviceChange, entryOf } from '../devices/change.js';
 import { admittedProfile } from '../devices/found.js';
+import { RETRY } from '../devices/journal.js';
 import type { Register } from '../devices/register.js';
 import { apply, isActive, type JournalEntry, type Registrations } from '../devices/registration.js';
 import { messageOf, TidegateError } from '../errors.js';
@@ -10,9 +11,6 @@ import { repeated } from '../ops/repeated.js';
 import { type Site, withRegister } from '../site.js';
 import type { Changes } from './plan.js';
 import type { Reloader } from './reloader.js';
-
-/** Milliseconds between attempts to write down what gateway.yaml admits. */
-const RETRY = 10_000;
 
 /** What an enrolment is given. */
 export interface EnrolmentOptions {
@@ -32,8 +30,10 @@ export interface Enrolment {
   change(change: DeviceChange): Promise<Changes>;
   /** Approves those that wait and that gateway.yaml admits. Never rejects. */
   admit(): Promise<void>;
-  /** Runs what the register says now, when that was changed behind the gateway's back. */
-  refresh(): Promise<unknown>;
+  /** Runs what the register says now, when that was changed behind the gateway's back. Never rejects. */
+  refresh(): Promise<void>;
+  /** Ends all attempts. */
+  close(): void;
 }
 
 /**
@@ -41,11 +41,9 @@ export interface Enrolment {
  * @throws TidegateError REGISTER_DEVICE when a device that they put into service cannot run
  */
 export async function withEntries(site: Site, before: Registrations, entries: readonly JournalEntry[]): Promise<Site> {
-  const registrations = new Map(before);
-  for (const entry of entries) apply(registrations, entry);
-  const next = await withRegister(site, registrations);
-  for (const { device, set } of entries) {
-    const reason = isActive({ state: set.state ?? 'retired' }) ? next.unfit.get(device) : undefined;
+  const next = await foreseen(site, before, entries);
+  for (const { device } of entries.filter(entersService)) {
+    const reason = next.unfit.get(device);
     const hint = 'Nothing was changed.';
     if (reason !== undefined) throw new TidegateError('REGISTER_DEVICE', `${device} cannot run: ${reason}`, { hint });
   }
@@ -55,6 +53,7 @@ export async function withEntries(site: Site, before: Registrations, entries: re
 /** Begins to take decisions. */
 export function openEnrolment({ register, reloader, site: running, log }: EnrolmentOptions): Enrolment {
   const trouble = repeated(log);
+  let again: NodeJS.Timeout | undefined;
 
   async function commit(site: Site, entries: readonly JournalEntry[]): Promise<Site> {
     const next = await withEntries(site, register.devices, entries);
@@ -75,12 +74,11 @@ export function openEnrolment({ register, reloader, site: running, log }: Enrolm
   const admit = inTurn(async () => {
     if (admitted().length === 0) return;
     await reloader.change(async (site) => {
-      const fit: JournalEntry[] = [];
-      for (const entry of admitted())
-        await withEntries(site, register.devices, [...fit, entry]).then(
-          () => void fit.push(entry),
-          (error: unknown) => trouble.failed(`not approved: ${messageOf(error)}`, { device: entry.device }),
-        );
+      const entries = admitted();
+      const { unfit } = await foreseen(site, register.devices, entries);
+      for (const { device } of entries.filter((entry) => unfit.has(entry.device)))
+        trouble.failed(`not approved: ${device} cannot run: ${unfit.get(device)}`);
+      const fit = entries.filter((entry) => !unfit.has(entry.device));
       return fit.length > 0 ? commit(site, fit) : site;
     });
   });
@@ -91,8 +89,9 @@ export function openEnrolment({ register, reloader, site: running, log }: Enrolm
     } catch (error) {
       trouble.failed(`devices wait for approval: ${messageOf(error)}`);
       // The disk may take it later; all else needs a person.
-      if (error instanceof TidegateError && error.code === 'REGISTER_STORE')
-        setTimeout(() => void allAdmitted(), RETRY).unref();
+      if (!(error instanceof TidegateError && error.code === 'REGISTER_STORE')) return;
+      clearTimeout(again);
+      again = setTimeout(() => void allAdmitted(), RETRY).unref();
     }
   }
 
@@ -103,6 +102,22 @@ export function openEnrolment({ register, reloader, site: running, log }: Enrolm
         return commit(site, [entryOf(change, context)]);
       }),
     admit: allAdmitted,
-    refresh: () => reloader.change((site) => withRegister(site, new Map(register.devices))),
+    async refresh() {
+      await reloader
+        .change((site) => withRegister(site, new Map(register.devices)))
+        .catch((error) => trouble.failed(`the register is not taken up: ${messageOf(error)}`));
+    },
+    close: () => clearTimeout(again),
   };
+}
+
+/** The site as entries would make it. */
+function foreseen(site: Site, before: Registrations, entries: readonly JournalEntry[]): Promise<Site> {
+  const registrations = new Map(before);
+  for (const entry of entries) apply(registrations, entry);
+  return withRegister(site, registrations);
+}
+
+function entersService({ set: { state = 'retired' } }: JournalEntry): boolean {
+  return isActive({ state });
 }

@@ -48,7 +48,7 @@ export class RegisterSite extends SiteFolder {
   /** What gateway.yaml says: devices of units by name, and more. */
   written(devices: Readonly<Record<string, object>>, more: object = {}): Written {
     return {
-      connections: { bus: { driver: 'modbus', tcp: `127.0.0.1:${this.peer.port}`, timeout: '40ms' } },
+      connections: { bus: { driver: 'modbus', tcp: `127.0.0.1:${this.peer.port}`, timeout: '120ms' } },
       devices,
       upstreams: { cloud: { url: this.broker.url, version: '3.1.1', reconnect: { min: '10ms', max: '40ms' } } },
       ...more,

@@ -1,24 +1,32 @@
+import { existsSync, mkdirSync, openSync, rmdirSync, writeSync } from 'node:fs';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Damper } from '../../src/devices/damper.js';
-import { admittedProfile } from '../../src/devices/found.js';
-import { Journal, readEntries, readRegister } from '../../src/devices/journal.js';
+import { admittedProfile, judgeFound } from '../../src/devices/found.js';
+import { readEntries, readRegister } from '../../src/devices/journal.js';
+import { openJournal } from '../../src/devices/journal-file.js';
 import { type DeviceNews, Register } from '../../src/devices/register.js';
-import { type JournalEntry, rebuild } from '../../src/devices/registration.js';
+import { apply, type JournalEntry, rebuild } from '../../src/devices/registration.js';
+import { TidegateError } from '../../src/errors.js';
 import { prepareDiskThread } from '../../src/ops/disk-thread.js';
+import { openEnrolment } from '../../src/reload/enrolment.js';
+import type { Site } from '../../src/site.js';
 import { UnsetClock } from '../support/clock.js';
 import { silent, temporaryFolder } from '../support/upstream.js';
 
+/** A register, as the gateway opens it. */
 async function open({ damping = 20, folder = temporaryFolder() } = {}) {
   const thread = prepareDiskThread();
-  const journal = new Journal({ folder, thread, log: silent });
+  const reopened = vi.fn();
   const news: DeviceNews[] = [];
   const clock = new UnsetClock(0);
   const register = new Register({
-    registrations: new Map(),
-    journal,
+    registrations: await readRegister(folder).catch(() => new Map()),
+    folder,
+    thread,
     clock,
     log: silent,
     tell: (one) => news.push(one),
+    reopened,
     damping,
   });
   onTestFinished(async () => {
@@ -28,7 +36,7 @@ async function open({ damping = 20, folder = temporaryFolder() } = {}) {
   await register.open();
   const configured = [{ id: 'a', connection: 'bus', profile: 'test/meter', tags: {}, settings: { unit: 1 } }];
   register.use({ configured, disabled: new Set(), unfit: new Map() });
-  return { register, news, clock, folder, thread };
+  return { register, news, clock, folder, thread, reopened };
 }
 
 describe('a device that changes on and on', () => {
@@ -160,6 +168,100 @@ test('a device that went and came back while nothing was told is in its state si
   expect(register.devices.get('a')).toMatchObject({ state: 'online' });
   expect(register.devices.get('a')?.since).toBeGreaterThan(since);
   expect(await readRegister(folder)).toEqual(register.devices);
+});
+
+describe('the disk', () => {
+  const inService = (device: string, unit: number) =>
+    ({ device, at: 1, what: 'added', set: { connection: 'bus', settings: { unit }, state: 'offline' } }) as const;
+
+  test('that loses part of the journal while the gateway runs is told again what is known', async () => {
+    const folder = temporaryFolder();
+    const { file } = openJournal(folder);
+    file.append(Array.from({ length: 300 }, (_, unit) => inService(`m${unit}`, unit)));
+    for (let n = 300; n < 9_990; n += 30)
+      file.append(Array.from({ length: 30 }, () => ({ ...inService('m0', 0), what: 'configured' })));
+    file.close();
+    const { register } = await open({ folder });
+    const [page, size] = [12, 1024];
+    writeSync(openSync(`${folder}/register.sqlite`, 'r+'), Buffer.alloc(size, 0xff), 0, size, page * size);
+    for (let n = 0; n < 20; n++) register.heard(`m${n}`, 'online');
+    await vi.waitFor(() => expect(existsSync(`${folder}/register.sqlite.damaged-1`)).toBe(true), 5_000);
+    await register.close();
+    expect(await readRegister(folder)).toEqual(register.devices);
+    expect(register.devices.size).toBe(301);
+  });
+
+  test('that refuses the journal at first: news goes on, nothing is decided or written; then the journal counts', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const folder = temporaryFolder();
+    mkdirSync(`${folder}/register.sqlite`);
+    const { register, news, reopened } = await open({ folder });
+    register.heard('a', 'online');
+    expect(await register.found('bus', { settings: { unit: 2 }, identity: {} })).toBe('bus-2');
+    expect(news).toMatchObject([{ state: 'online' }, { state: 'pending' }]);
+    await expect(register.commit([inService('b', 3)])).rejects.toMatchObject({ code: 'REGISTER_STORE' });
+    vi.advanceTimersByTime(5_000);
+    rmdirSync(`${folder}/register.sqlite`);
+    const { file } = openJournal(folder);
+    file.append([inService('bus-2', 2)]);
+    file.close();
+    vi.advanceTimersByTime(5_000);
+    await vi.waitFor(() => expect(reopened).toHaveBeenCalledOnce());
+    expect([...register.devices.keys()]).toEqual(['bus-2']);
+    await register.commit([inService('b', 3)]);
+    await register.close();
+    expect((await readEntries(folder)).map(({ device, what }) => [device, what])).toEqual([
+      ['bus-2', 'added'],
+      ['b', 'added'],
+    ]);
+  });
+});
+
+describe('what a found device says', () => {
+  const found = (settings: Record<string, unknown>, identity: Record<string, string> = {}) => ({ settings, identity });
+
+  test('of itself is kept as far as there is room, and is no news when it says it again', () => {
+    const facts = Array.from({ length: 40 }, (_, n) => [`${n}`.padEnd(500, 'x'), 'y'.repeat(500)]);
+    const device = found({ unit: 1 }, Object.fromEntries(facts));
+    const known = new Map();
+    const first = judgeFound('bus', device, known, []);
+    if (typeof first === 'string' || !first.entry) throw new Error('it is not kept');
+    expect(JSON.stringify(first.entry.set.identity).length).toBeLessThan(1_200);
+    apply(known, { at: 1, ...first.entry });
+    expect(judgeFound('bus', device, known, [])).toEqual({ id: 'bus-1' });
+  });
+
+  test('does not fill the register, whatever gateway.yaml admits', () => {
+    const known = new Map();
+    let refused = '';
+    for (let unit = 0; unit < 3_000 && refused === ''; unit++) {
+      const judged = judgeFound('bus', found({ unit }), known, []);
+      if (typeof judged === 'string') refused = judged;
+      else if (judged.entry) apply(known, { at: 1, ...judged.entry, set: { ...judged.entry.set, state: 'online' } });
+    }
+    expect(refused).toContain('1000 devices that were found are in service');
+    expect(known.size).toBe(1_000);
+  });
+});
+
+test('while the disk refuses what gateway.yaml admits, one attempt waits for the next', async () => {
+  const refused = new TidegateError('REGISTER_STORE', 'no');
+  const change = vi.fn(() => Promise.reject(refused));
+  const { register } = await open();
+  await register.found('bus', { settings: { unit: 2 }, identity: {} });
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const rule = { connection: 'bus', profile: ['test/meter'], identity: {} };
+  const site = { config: { register: [rule] } } as unknown as Site;
+  const enrolment = openEnrolment({ register, reloader: { change }, site: () => site, log: silent });
+  for (let n = 0; n < 20; n++) await enrolment.admit();
+  expect(change).toHaveBeenCalledTimes(20);
+  expect(vi.getTimerCount()).toBe(1);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(change).toHaveBeenCalledTimes(21);
+  enrolment.close();
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 describe('gateway.yaml admits', () => {
