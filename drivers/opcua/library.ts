@@ -5,6 +5,8 @@ import type { Logger } from 'pino';
 
 type Library = typeof import('node-opcua-client');
 
+const ours = createRequire(import.meta.url);
+
 let loading: Promise<Library> | undefined;
 let sink: Logger | undefined;
 
@@ -21,6 +23,7 @@ async function load(): Promise<Library> {
   const say = (...parts: unknown[]): void => {
     sink?.debug({ library: 'node-opcua' }, plain(format(...parts)));
   };
+  keepSeverity(library);
   library.setErrorLogger(say);
   library.setWarningLogger(say);
   library.setDebugLogger(say);
@@ -33,9 +36,7 @@ async function load(): Promise<Library> {
  */
 function skipProbe(): void {
   try {
-    const ours = createRequire(import.meta.url);
-    const client = createRequire(ours.resolve('node-opcua-client'));
-    const path = client.resolve('node-opcua-secure-channel').replace(/index\.js$/, 'verify_pcks1.js');
+    const path = fileOf('node-opcua-secure-channel', 'verify_pcks1.js');
     const nothing = new (ours('node:module') as typeof import('node:module'))(path);
     nothing.filename = path;
     nothing.loaded = true;
@@ -44,6 +45,34 @@ function skipProbe(): void {
   } catch {
     // Slower, that is all.
   }
+}
+
+/**
+ * The library takes a status that it does not know (a vendor's own, one of a newer specification) for Bad, and tells the console of each.
+ * What it means is in its two highest bits all the same: it is kept, without a name. Where the file is not found, all is as it comes.
+ */
+function keepSeverity({ StatusCodes }: Library): void {
+  try {
+    const codes = ours(fileOf('node-opcua-status-code', 'opcua_status_code.js'));
+    const known = new Set(Object.values(StatusCodes).map(({ value }: { value: number }) => value));
+    const StatusCode = StatusCodes.Good.constructor as new (status: object) => object;
+    const find = codes.getStatusCodeFromCode as (value: number) => object;
+    codes.decodeStatusCode = (stream: { readUInt32(): number }): object => {
+      const value = stream.readUInt32();
+      return known.has((value & 0xffff_0000) >>> 0)
+        ? find(value)
+        : new StatusCode({ value, name: '', description: '' });
+    };
+  } catch {
+    // Told as bad, that is all.
+  }
+}
+
+/** The path of one file of a package that the library is made of. */
+function fileOf(name: string, file: string): string {
+  return createRequire(ours.resolve('node-opcua-client'))
+    .resolve(name)
+    .replace(/index\.js$/, file);
 }
 
 /** Without the colours of a terminal, on one line. */

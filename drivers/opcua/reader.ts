@@ -13,7 +13,7 @@ import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
 import { BUILT_IN, builtInName } from './built-in.js';
 import type { Nodes, Place } from './nodes.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
-import { flawOf, isBad, isSilence } from './status.js';
+import { flawOf, isBad, isSilence, type Status } from './status.js';
 import { decode, Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
@@ -34,14 +34,20 @@ export function askFor(nodeId: Exclude<Place, string>, { address }: Point<OpcuaA
   return { nodeId, attributeId: AttributeIds.Value, ...(range !== undefined && { indexRange: new RangeClass(range) }) };
 }
 
+/** What the server tells of a value: the library's `DataValue`, or a `Change`. */
+interface Held {
+  readonly statusCode: Status;
+  readonly value?: object | null | undefined;
+}
+
 /** A point's value and why it is not good, from what the server tells of it. */
 export function judge(
   point: Point<OpcuaAddress>,
-  { statusCode, value }: DataValue,
+  { statusCode, value }: Held,
 ): { value: Value; flaw?: Flaw | undefined } {
   const flaw = flawOf(statusCode);
   if (isBad(statusCode)) return { value: null, flaw };
-  const decoded = decode(point.type, (value ?? NOTHING) as unknown as Variant);
+  const decoded = decode(point.type, (value ?? NOTHING) as Variant);
   return decoded instanceof Unfit
     ? { value: null, flaw: { quality: 'bad', reason: decoded.reason } }
     : { value: decoded, flaw };
@@ -132,11 +138,11 @@ async function readPart(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> 
  * Gives structures of the server's own types their fields: by the types' definitions, which are read when first met, or by the
  * dictionaries that servers had before OPC UA 1.04. What cannot be opened stays as it is, and is one bad point each.
  */
-export async function openStructures(wire: Wire, values: readonly DataValue[]): Promise<void> {
-  const closed = values.filter(({ value }) => (value?.dataType as number | undefined) === STRUCTURE);
+export async function openStructures(wire: Wire, values: readonly Pick<Held, 'value'>[]): Promise<void> {
+  const closed = values.filter(({ value }) => (value as Variant | undefined)?.dataType === STRUCTURE);
   if (closed.length === 0) return;
   try {
-    await promoteOpaqueStructure(wire.session, closed);
+    await promoteOpaqueStructure(wire.session, closed as DataValue[]);
   } catch (error) {
     wire.log.debug(`the fields of a structure cannot be read: ${messageOf(error)}`);
   }

@@ -6,7 +6,6 @@ import {
   type CreateSubscriptionResponse,
   DataChangeFilter,
   DataChangeTrigger,
-  type DataValue,
   DeadbandType,
   DeleteMonitoredItemsRequest,
   MonitoringMode,
@@ -17,8 +16,9 @@ import {
 import type { Listener, Subscription } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Device, Flaw, Point, Push, Value } from '../../src/model.js';
+import { type Change, makeChanges } from './changes.js';
 import type { Nodes } from './nodes.js';
-import { type Asked, askFor, judge, openStructures, timeOf } from './reader.js';
+import { type Asked, askFor, judge, openStructures } from './reader.js';
 import type { OpcuaAddress, OpcuaConnection, OpcuaDevice } from './schema.js';
 import { isBad, type Status, wordsOf } from './status.js';
 import { Fault, type Wire } from './wire.js';
@@ -57,7 +57,7 @@ interface ItemResult {
 
 interface Notification {
   readonly schema: { readonly name: string };
-  readonly monitoredItems?: readonly { readonly clientHandle: number; readonly value: DataValue }[] | null;
+  readonly monitoredItems?: readonly Change[] | null;
   readonly status?: Status;
 }
 
@@ -128,6 +128,7 @@ export class Monitor {
 
   /** Undefined when the server has no subscriptions. */
   async #open(): Promise<number | undefined> {
+    makeChanges();
     const keepAlive = Math.max(1, Math.round(QUIET / this.#publishing));
     try {
       const answer = await this.#wire.call<CreateSubscriptionResponse>(
@@ -242,29 +243,24 @@ export class Monitor {
       if (items.length === 0) continue;
       // Structures may have to be looked up first; what comes later waits behind them.
       this.#tail = this.#tail
-        .then(() =>
-          openStructures(
-            this.#wire,
-            items.map(({ value }) => value),
-          ),
-        )
+        .then(() => openStructures(this.#wire, items))
         .then(() => this.#tell(items))
         .catch((error: unknown) => void this.#wire.leave(`a notification cannot be read: ${messageOf(error)}`));
     }
   }
 
   /** Hands on what changed: one push for each device and instant. */
-  #tell(items: NonNullable<Notification['monitoredItems']>): void {
+  #tell(changes: readonly Change[]): void {
     let push: Draft | undefined;
     const drafts = new Map<Feed, Draft>();
     const send = (feed: Feed, draft: Draft): void => {
       if (!feed.closed) feed.listener.push(pushOf(draft));
     };
-    for (const { clientHandle, value } of items) {
-      const target = this.#targets.get(clientHandle);
+    for (const change of changes) {
+      const target = this.#targets.get(change.clientHandle);
       if (!target) continue;
       const { feed, index } = target;
-      const at = timeOf(value);
+      const { at } = change;
       push = drafts.get(feed);
       if (push && (push.at !== at || (index <= push.last && push.indexes.includes(index)))) {
         send(feed, push);
@@ -275,7 +271,7 @@ export class Monitor {
         drafts.set(feed, push);
       }
       if (index < push.last) push.sorted = false;
-      const told = judge(feed.points[index] as Point<OpcuaAddress>, value);
+      const told = judge(feed.points[index] as Point<OpcuaAddress>, change);
       if (told.flaw) {
         push.flaws ??= new Map();
         push.flaws.set(push.values.length, told.flaw);
