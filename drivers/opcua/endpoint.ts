@@ -32,7 +32,8 @@ export function chooseEndpoint(
 ): EndpointDescription {
   const { policy, mode } = securityOf(connection);
   const spoken = offered.filter(({ transportProfileUri: uri }) => !uri || uri === BINARY);
-  const found = spoken.find((one) => one.securityMode === mode && one.securityPolicyUri === policy);
+  const secured = (one: EndpointDescription) => one.securityMode === mode && one.securityPolicyUri === policy;
+  const found = spoken.find(secured);
   const words =
     connection.security === 'None' ? 'security None' : `${connection.security} ${connection.mode ?? 'SignAndEncrypt'}`;
   if (!found)
@@ -40,6 +41,8 @@ export function chooseEndpoint(
       hint: 'Write `security` and `mode` as the server offers them, or switch them on in the server.',
     });
   checkSignIn(found, connection, words);
+  // Of several that are secured like that the library takes another where the server's names for itself say so.
+  for (const one of offered.filter(secured)) checkPassword(one, connection, words);
   return found;
 }
 
@@ -49,19 +52,24 @@ export function tokenTypeOf({ username, certificate }: OpcuaConnection): UserTok
   return certificate === undefined ? UserTokenType.Anonymous : UserTokenType.Certificate;
 }
 
-/** The server must take the way of signing in, and no password may travel in the clear. */
+/** The server must take the way of signing in. */
 function checkSignIn(endpoint: EndpointDescription, connection: OpcuaConnection, words: string): void {
   const wanted = tokenTypeOf(connection);
-  const policies = (endpoint.userIdentityTokens ?? []).filter(({ tokenType }) => tokenType === wanted);
-  if (policies.length === 0)
-    throw new TidegateError(
-      'LINK_REFUSED',
-      `with ${words} the server does not let in ${SIGN_IN[wanted]}; it lets in ${signInsOf(endpoint)}`,
-      { hint: 'Write username and password, or certificate and key, as the server asks for; or none of them.' },
-    );
-  if (wanted !== UserTokenType.UserName || endpoint.securityMode === MessageSecurityMode.SignAndEncrypt) return;
-  // A token without a policy of its own takes that of the channel.
-  const open = policies.some((one) => (one.securityPolicyUri || endpoint.securityPolicyUri) === SecurityPolicy.None);
+  if (endpoint.userIdentityTokens?.some(({ tokenType }) => tokenType === wanted)) return;
+  throw new TidegateError(
+    'LINK_REFUSED',
+    `with ${words} the server does not let in ${SIGN_IN[wanted]}; it lets in ${signInsOf(endpoint)}`,
+    { hint: 'Write username and password, or certificate and key, as the server asks for; or none of them.' },
+  );
+}
+
+/** No password may travel in the clear. A token without a policy of its own takes that of the channel. */
+function checkPassword(endpoint: EndpointDescription, { username }: OpcuaConnection, words: string): void {
+  if (username === undefined || endpoint.securityMode === MessageSecurityMode.SignAndEncrypt) return;
+  const open = endpoint.userIdentityTokens?.some(
+    ({ tokenType, securityPolicyUri }) =>
+      tokenType === UserTokenType.UserName && (securityPolicyUri || endpoint.securityPolicyUri) === SecurityPolicy.None,
+  );
   if (open)
     throw new TidegateError('LINK_REFUSED', `with ${words} the password would be sent readable for everybody`, {
       hint: 'Write mode: SignAndEncrypt with a security policy that the server offers.',

@@ -76,4 +76,15 @@ describe('a password', () => {
       expect(chooseEndpoint([offer(policy, mode, [['UserName', token]])], wanted({ ...keys, ...user }))).toBeDefined();
     },
   );
+
+  test('stays here where another endpoint of the same security would take it in the clear, over whatever transport', () => {
+    const safe = offer('None', 'None', [['UserName', 'Basic256Sha256']]);
+    const open = offer('None', 'None', [['UserName', 'None']]);
+    const elsewhere = Object.assign(offer('None', 'None', [['UserName']]), { transportProfileUri: 'urn:https' });
+    for (const other of [open, elsewhere])
+      expect(() => chooseEndpoint([safe, other], wanted({ security: 'None', ...user }))).toThrow(
+        /readable for everybody/,
+      );
+    expect(chooseEndpoint([safe], wanted({ security: 'None', ...user }))).toBe(safe);
+  });
 });
