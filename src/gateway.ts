@@ -8,7 +8,7 @@ import { type BrokerStatus, prepareBroker } from './broker/local.js';
 import { LOCAL } from './config/broker.js';
 import type { OutboxFileStatus } from './delivery/status.js';
 import type { UpstreamStatus } from './delivery/upstream.js';
-import { prepareUpstreams } from './delivery/upstreams.js';
+import { type PreparedUpstreams, prepareUpstreams } from './delivery/upstreams.js';
 import { answerRegister } from './devices/answers.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
 import { type DeviceNews, Register } from './devices/register.js';
@@ -233,14 +233,14 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
 
   async function apply({ site: next }: ReloadPlan): Promise<void> {
     onSite?.(next);
-    // All that can fail comes first: what runs is not touched until the new ports and outboxes are open.
-    let switchOver: () => Promise<void>;
+    // All that can fail comes first: what runs is not touched until the new outboxes and ports are open.
+    let prepared: PreparedUpstreams | undefined;
     try {
+      prepared = await upstreams.prepare(upstreamsOf(next));
       if (deliver && next.config.broker) await broker.use(next.config.broker);
-      switchOver = await upstreams.prepare(upstreamsOf(next));
     } catch (error) {
       onSite?.(site);
-      if (deliver) await broker.use(site.config.broker);
+      await prepared?.giveUp();
       throw error;
     }
     for (const device of site.devices) if (!next.devices.includes(device)) latest.forget(device);
@@ -249,7 +249,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     send = senderOf(next);
     showLocally();
     // All switch at once, before any batch can come, and then wait for what they close.
-    const closed = [switchOver(), next.config.broker ? undefined : broker.close()];
+    const closed = [prepared.switchOver(), next.config.broker ? undefined : broker.close()];
     if (deliver) register.use(configurationOf(next));
     await Promise.all([pollers.use(linesOf(next, folder)), ...closed]);
     if (deliver) hearAll();

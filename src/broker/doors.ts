@@ -116,20 +116,18 @@ export async function openDoors(first: BrokerConfig, hall: Hall): Promise<Doors>
       { place: next.listen, tls: undefined },
       ...(next.tls ? [{ place: next.tls.listen, tls: next.tls }] : []),
     ];
-    const kept: Port[] = [];
+    const open = ({ place, tls }: Pick<Listener, 'tls'> & { place: string }): Port | undefined =>
+      ports.find((port) => port.place === place && !port.listener.tls === !tls);
+    const kept = wanted.flatMap((port) => open(port) ?? []);
     const opened: Port[] = [];
     const lent: Port[] = [];
     try {
-      for (const { place, tls } of wanted) {
-        const known = ports.find((port) => port.place === place && !port.listener.tls === !tls);
-        if (known) kept.push(known);
-        else {
-          // A port number cannot be had at another address before the former is given back.
-          const former = ports.filter((port) => !lent.includes(port) && sameNumber(port.place, place));
-          for (const { listener } of former) listener.close();
-          lent.push(...former);
-          opened.push(await openPort(place, tls));
-        }
+      for (const { place, tls } of wanted.filter((port) => !open(port))) {
+        // A port number cannot be had at another address before the former is given back.
+        const former = ports.filter((port) => ![...kept, ...lent].includes(port) && sameNumber(port.place, place));
+        for (const { listener } of former) listener.close();
+        lent.push(...former);
+        opened.push(await openPort(place, tls));
       }
       for (const { listener } of kept)
         if (next.tls && listener.tls && !isDeepStrictEqual(listener.tls, next.tls)) listener.renew(next.tls);

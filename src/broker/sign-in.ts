@@ -1,5 +1,6 @@
 /** Who a client is: user names and passwords, checked a few at a time, so that guessing cannot take the whole machine. */
 import { createHmac, randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { BrokerConfig } from '../config/broker.js';
 import { verifyPassword } from '../config/password.js';
 import type { Wire } from './wire.js';
@@ -60,9 +61,9 @@ export function openSignIn(config: () => BrokerConfig): SignIn {
       const account = userOf(config(), name);
       const right = await isRight(account?.password ?? NOBODY, password ?? Buffer.alloc(0), wire);
       // It may have been changed meanwhile.
-      if (!right || !account || userOf(config(), name) !== account)
-        return { refused: 'gave a wrong user name or password' };
-      return { user: { name, account } };
+      const now = userOf(config(), name);
+      if (!right || !now || !isDeepStrictEqual(now, account)) return { refused: 'gave a wrong user name or password' };
+      return { user: { name, account: now } };
     },
   };
 }

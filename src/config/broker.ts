@@ -43,39 +43,44 @@ const user = z
   })
   .describe('One user.');
 
-const limits = z.strictObject({
-  clients: z.int().min(1).max(10_000).default(100).describe('Most clients at once.'),
-  connects: z
-    .number()
-    .positive()
-    .max(10_000)
-    .default(10)
-    .describe('Most attempts to connect per second from one address; five seconds of it at once.'),
-  connect_within: wait.default(10_000).describe('Longest time from the connection to the end of CONNECT.'),
-  packet: size
-    .refine((bytes) => bytes >= 1_000 && bytes <= 16_000_000, { error: 'write 1kB to 16MB' })
-    .default(256_000)
-    .describe('Largest packet of a client that has signed in; before that 8kB.'),
-  publishes: z
-    .int()
-    .min(1)
-    .max(100_000)
-    .default(1_000)
-    .describe(
-      'Most messages per second from one client, and all else that it sends; whoever sends more is read more slowly.',
-    ),
-  queue: size
-    .refine((bytes) => bytes >= 100_000 && bytes <= 100_000_000, { error: 'write 100kB to 100MB' })
-    .default(1_000_000)
-    .describe('Most bytes that wait for one client; one that reads more slowly is cut.'),
-  retained: z
-    .strictObject({
-      topics: z.int().min(0).max(1_000_000).default(10_000).describe('Most topics.'),
-      size: size.default(16_000_000).describe('Most bytes.'),
-    })
-    .prefault({})
-    .describe('What clients may have retained; site/# does not count.'),
-});
+const limits = z
+  .strictObject({
+    clients: z.int().min(1).max(10_000).default(100).describe('Most clients at once.'),
+    connects: z
+      .number()
+      .positive()
+      .max(10_000)
+      .default(10)
+      .describe('Most attempts to connect per second from one address; five seconds of it at once.'),
+    connect_within: wait.default(10_000).describe('Longest time from the connection to the end of CONNECT.'),
+    packet: size
+      .refine((bytes) => bytes >= 1_000 && bytes <= 16_000_000, { error: 'write 1kB to 16MB' })
+      .default(256_000)
+      .describe('Largest packet of a client that has signed in; before that 8kB.'),
+    publishes: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1_000)
+      .describe(
+        'Most messages per second from one client, and all else that it sends; whoever sends more is read more slowly.',
+      ),
+    queue: size
+      .refine((bytes) => bytes >= 100_000 && bytes <= 100_000_000, { error: 'write 100kB to 100MB' })
+      .default(1_000_000)
+      .describe('Most bytes that wait for one client; one that reads more slowly is cut.'),
+    retained: z
+      .strictObject({
+        topics: z.int().min(0).max(1_000_000).default(10_000).describe('Most topics.'),
+        size: size.default(16_000_000).describe('Most bytes.'),
+      })
+      .prefault({})
+      .describe('What clients may have retained; site/# does not count.'),
+  })
+  .refine(({ packet, queue }) => 2 * packet <= queue, {
+    path: ['queue'],
+    error: 'make it twice the largest packet (packet), or whoever gets such a one is cut',
+  });
 
 /** The local MQTT broker. */
 export const brokerSchema = z

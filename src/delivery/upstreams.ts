@@ -31,11 +31,9 @@ export interface Upstreams {
   open(): Promise<void>;
   /**
    * Opens the outboxes of upstreams that are new, and changes nothing else yet.
-   * @returns what makes these the upstreams: those that are gone take nothing more once it has been called; it resolves when they are
-   *   closed, their files kept, and those whose configuration is another object work by that. It never rejects
    * @throws TidegateError OUTBOX_OPEN; none of the new ones is open then
    */
-  prepare(configs: UpstreamsOptions['configs']): Promise<() => Promise<void>>;
+  prepare(configs: UpstreamsOptions['configs']): Promise<PreparedUpstreams>;
   status(): UpstreamStatus[];
   /** Outbox files that are kept though their upstream is not configured any more. */
   orphans(): readonly OutboxFileStatus[];
@@ -53,6 +51,17 @@ export interface Upstreams {
   purge(id: string, lanes: readonly KeptLane[]): Promise<Purged>;
   /** Lets what is in flight arrive and writes the rest to disk. */
   close(): Promise<void>;
+}
+
+/** Upstreams that are to be. */
+export interface PreparedUpstreams {
+  /**
+   * Makes these the upstreams: those that are gone take nothing more once it has been called; it resolves when they are closed, their files
+   * kept, and those whose configuration is another object work by that. Never rejects.
+   */
+  switchOver(): Promise<void>;
+  /** Closes the new ones again. Never rejects. */
+  giveUp(): Promise<void>;
 }
 
 const ORPHAN =
@@ -129,12 +138,15 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
       const added = Object.entries(next).filter(([id]) => !opened.has(id));
       const openings = await Promise.allSettled(added.map(([id, config]) => openOne(id, config)));
       const fresh = openings.flatMap((opening) => (opening.status === 'fulfilled' ? [opening.value] : []));
+      const giveUp = async (): Promise<void> => {
+        await Promise.allSettled(fresh.map((upstream) => upstream.close()));
+      };
       const failed = openings.find((opening) => opening.status === 'rejected');
       if (failed) {
-        await Promise.all(fresh.map((upstream) => upstream.close()));
+        await giveUp();
         throw failed.reason;
       }
-      return async () => {
+      const switchOver = async (): Promise<void> => {
         const before = configs;
         configs = next;
         const work = [...opened].map(([id, upstream]) => {
@@ -152,6 +164,7 @@ export function prepareUpstreams(options: UpstreamsOptions): Upstreams {
         await Promise.all(work);
         if (orphans) await findOrphans();
       };
+      return { switchOver, giveUp };
     },
     status: () => Object.keys(configs).flatMap((id) => opened.get(id)?.status() ?? []),
     orphans: () => orphans ?? [],

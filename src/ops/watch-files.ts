@@ -21,14 +21,18 @@ const QUIET = 300;
 /**
  * Watches the folders that the files are in, since editors and `mv` put a new file in the place of the old one. Other files in
  * these folders do not count.
- * @returns how to end it
+ * @returns how to end it; gives whether something had changed that was not told yet
  */
-export function watchFiles(options: WatchOptions): () => void {
+export function watchFiles(options: WatchOptions): () => boolean {
   const trouble = repeated(options.log);
   let watchers: FSWatcher[] = [];
   let timer: NodeJS.Timeout | undefined;
   open();
-  return close;
+  return () => {
+    const untold = timer !== undefined;
+    close();
+    return untold;
+  };
 
   function open(): void {
     for (const [folder, counts] of placesOf(options))
@@ -48,6 +52,7 @@ export function watchFiles(options: WatchOptions): () => void {
   function seen(): void {
     clearTimeout(timer);
     timer = setTimeout(() => {
+      timer = undefined;
       // A folder may have been put in the place of another: what is watched is the folder, not its name.
       close();
       open();

@@ -94,8 +94,9 @@ export function openReloader({ site: first, log, registrations, apply }: Reloade
     if (!dryRun) {
       ({ site } = plan);
       told = '';
-      unwatch();
+      const changedMeanwhile = unwatch();
       unwatch = watchIfAsked();
+      if (changedMeanwhile) takeUp();
       if (!isEmpty(changes) || by !== 'watch') log.info({ by, ...listed(changes) }, `reloaded: ${summaryOf(changes)}`);
       for (const { code, message, place } of site.warnings) log.warn({ code, line: place?.line }, message);
     }
@@ -111,10 +112,14 @@ export function openReloader({ site: first, log, registrations, apply }: Reloade
     return changes;
   }
 
-  function watchIfAsked(): () => void {
-    if (!site.config.watch || closed) return () => {};
-    const onChange = (): void => void inTurn(() => reload({ by: 'watch' })).catch(() => {});
-    return watchFiles({ ...site.readFrom, log, onChange });
+  function watchIfAsked(): () => boolean {
+    if (!site.config.watch || closed) return () => false;
+    return watchFiles({ ...site.readFrom, log, onChange: takeUp });
+  }
+
+  function takeUp(): void {
+    // What is wrong has been told.
+    void inTurn(() => reload({ by: 'watch' })).catch(() => {});
   }
 
   /** A file that is written piece by piece is wrong again and again: the same is said once. */

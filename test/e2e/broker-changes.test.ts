@@ -63,6 +63,15 @@ describe('users', () => {
     await visit(broker, 'app', { password: 'another' });
   });
 
+  test('who signs in while something else changes is let in by what is there then', async () => {
+    const broker = await startLocal(USERS);
+    const app = visit(broker, 'app');
+    const changes = setInterval(async () => broker.use(await brokerConfig(USERS)), 5);
+    onTestFinished(() => clearInterval(changes));
+    await app;
+    expect(broker.status().refused).toEqual({});
+  });
+
   test('anonymous clients go by the rights that are there now', async () => {
     const broker = await startLocal({}, { anonymous: { read: ['a'] } });
     const visitor = await visit(broker);
@@ -83,6 +92,19 @@ describe('a port', () => {
     await ended(app);
     await expect(visit(broker, 'app', { port: before })).rejects.toThrow();
     await visit(broker, 'app', { host: '127.0.0.2' });
+  });
+
+  test('that stays goes on when another address with the same number comes beside it', async () => {
+    const free = await startLocal(USERS);
+    const port = portOf(free);
+    await free.close();
+    const listen = `127.0.0.1:${port}`;
+    const broker = await startLocal(USERS, { listen });
+    await broker.use(
+      await brokerConfig(USERS, { listen, tls: { listen: `127.0.0.2:${port}`, ...certificates.server } }),
+    );
+    await visit(broker, 'app');
+    expect(broker.status().listening).toEqual([listen, `127.0.0.2:${port} (TLS)`]);
   });
 
   test('that stays at another address is given back first; if the new address is none, it is taken again', async () => {

@@ -191,7 +191,7 @@ describe('whatever a client sends much of, it is read more slowly', () => {
   });
 
   test('but not when it acknowledges what it was sent', async () => {
-    const broker = await limited({ publishes: 10 });
+    const broker = await limited({ publishes: 30 });
     const reader = await visit(broker, 'app');
     await subscribe(reader, 'one');
     await reader.client.subscribeAsync('two', { qos: 2 });

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { hashPassword } from '../../src/config/password.js';
 import { type BrokerStatus, type Gateway, startGateway } from '../../src/gateway.js';
 import { CountingDevice } from '../support/counting-device.js';
-import { type Visitor, visit } from '../support/local-broker.js';
+import { PASSWORD, type Visitor, visit } from '../support/local-broker.js';
 import { meterProfile, SiteFolder, type Written } from '../support/site-folder.js';
 import { silent } from '../support/upstream.js';
 
@@ -136,6 +139,39 @@ describe('a reload', () => {
     expect(gateway.snapshot().broker?.listening).toEqual(before);
     const seen = visitor.got.length;
     await visitor.until((got) => got.slice(seen).some(({ topic }) => topic === 'site/b/n'));
+  });
+
+  test('that fails at an outbox leaves the broker as it was, and all who are there', async () => {
+    const users = { app: { password: await hashPassword(PASSWORD), read: ['site/#'] } };
+    const gateway = await running({ ...base, broker: { ...BROKER, users } });
+    const broker = { status: () => gateway.snapshot().broker as BrokerStatus };
+    const [visitor, app] = [await looker(gateway), await visit(broker, 'app')];
+    // What an outbox cannot be: a folder.
+    mkdirSync(join(folder.path, 'data/outbox/cloud.sqlite'), { recursive: true });
+    const before = broker.status();
+    const next = {
+      ...base,
+      broker: { listen: '127.0.0.2:0', anonymous: { read: ['other'] } },
+      upstreams: { cloud: { url: 'mqtt://127.0.0.1:9' } },
+    };
+    await expect(reload(gateway, next)).rejects.toMatchObject({ code: 'OUTBOX_OPEN' });
+    const seen = visitor.got.length;
+    await visitor.until((got) => got.length > seen + 2);
+    expect([visitor.client.connected, app.client.connected]).toEqual([true, true]);
+    expect(broker.status()).toEqual({ ...before, retained: expect.any(Number) });
+    await visit(broker, 'app');
+  });
+
+  test('that fails at a port leaves no new outbox open', async () => {
+    const gateway = await running(base);
+    const upstreams = { cloud: { url: 'mqtt://127.0.0.1:9' } };
+    const taken = { ...BROKER, listen: `127.0.0.1:${await takenPort()}` };
+    await expect(reload(gateway, { ...base, broker: taken, upstreams })).rejects.toMatchObject({
+      code: 'BROKER_LISTEN',
+    });
+    expect(gateway.snapshot().upstreams).toEqual([]);
+    await reload(gateway, { ...base, upstreams });
+    expect(gateway.snapshot().upstreams).toMatchObject([{ id: 'cloud' }]);
   });
 });
 

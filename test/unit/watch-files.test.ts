@@ -23,7 +23,8 @@ function watch(): void {
   const files = ['gateway.yaml', 'cloud.password'].map((name) => join(folder, name));
   const folders = ['rules', 'profiles'].map((name) => join(folder, name));
   const onChange = () => void changes++;
-  onTestFinished(watchFiles({ files, folders, log: silent, onChange }));
+  const unwatch = watchFiles({ files, folders, log: silent, onChange });
+  onTestFinished(() => void unwatch());
 }
 
 /** Does something that counts, and resolves when it was seen. What came before would have been seen too. */
