@@ -1,7 +1,7 @@
 /** The cloud: an MQTT broker (aedes) that reads every message it is sent, and can go away and come back. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { Aedes } from 'aedes';
+import { createAedes } from '../../src/aedes.js';
 import { answer } from '../peer.js';
 
 /** What arrived. Ids are `gateway:epoch:sequence`, so a hole in the sequence is a loss. */
@@ -43,7 +43,7 @@ let port = 0;
 let server: Server | undefined;
 
 async function up(): Promise<number> {
-  const broker = await Aedes.createBroker({
+  const broker = await createAedes({
     // Here a message has arrived and is not yet acknowledged: aedes acknowledges before it tells of a message.
     authorizePublish(_client, { topic, payload }, done) {
       if (topic.endsWith('/telemetry') || topic.endsWith('/gap')) take(payload);

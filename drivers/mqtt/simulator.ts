@@ -1,6 +1,7 @@
 /** Serves devices over MQTT: a small broker on which they publish plausible values, retained, and take orders. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createAedes } from '../../src/aedes.js';
 import type { Simulator, SimulatorOptions } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import type { Device, Point, Value } from '../../src/model.js';
@@ -31,8 +32,7 @@ export async function simulate(
   devices: readonly SimulatedDevice[],
   { host, port, faults }: SimulatorOptions,
 ): Promise<Simulator> {
-  const { Aedes } = await import('aedes');
-  const broker = await Aedes.createBroker({ drainTimeout: DRAIN });
+  const broker = await createAedes({ drainTimeout: DRAIN });
   const sockets = new Set<Socket>();
   const publish: Publish = (topic, payload) => {
     broker.publish({ cmd: 'publish', topic, payload, qos: 0, retain: true, dup: false }, () => {});

@@ -2,10 +2,10 @@
 import type { Duplex } from 'node:stream';
 import type { Client } from 'aedes';
 import type { Logger } from 'pino';
+import { createAedes } from '../aedes.js';
 import type { BrokerConfig } from '../config/broker.js';
 import { messageOf } from '../errors.js';
 import { openAccess } from './access.js';
-import { loadAedes } from './aedes-library.js';
 import { type Doors, openDoors } from './doors.js';
 import { duplexPair } from './duplex-pair.js';
 import { LiveStore } from './live-store.js';
@@ -62,8 +62,7 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
     refusals.tell(kind, { address: wire.address, client: wire.clientId, user: wire.user?.name }, message);
   const access = openAccess({ config: () => config, store, tell, isInside: (id) => inside.has(id) });
 
-  const { Aedes } = await loadAedes();
-  const aedes = new Aedes({
+  const aedes = await createAedes({
     // Without a limit here nobody waits for anybody: each connection has its own.
     concurrency: 0,
     connectTimeout: first.limits.connect_within,
@@ -120,7 +119,6 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   };
   aedes.on('clientError', failed);
   aedes.on('connectionError', failed);
-  await aedes.listen();
 
   let doors: Doors;
   try {

@@ -1,6 +1,5 @@
 /** Two ends of a connection within the process: what is written to one is read from the other. */
-import type { Duplex } from 'node:stream';
-import { WholeDuplex } from './whole-duplex.js';
+import { Duplex } from 'node:stream';
 
 /** Two joined ends; when one is destroyed, so is the other. */
 export function duplexPair(): [Duplex, Duplex] {
@@ -10,7 +9,7 @@ export function duplexPair(): [Duplex, Duplex] {
   return [a, b];
 }
 
-class End extends WholeDuplex {
+class End extends Duplex {
   other: End | undefined;
   /** Whoever wrote to the other end and waits until this one is read. */
   #written: (() => void) | undefined;

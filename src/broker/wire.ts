@@ -4,6 +4,7 @@
  * somebody who does not read.
  */
 import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { type BrokerConfig, type BrokerUser, isLoopback, type Rights } from '../config/broker.js';
 import { messageOf } from '../errors.js';
 import { owned } from '../ops/owner.js';
@@ -12,7 +13,6 @@ import { holdsFilters, Packets, TYPE } from './packets.js';
 import { Quota } from './quota.js';
 import type { RefusalKind } from './refusals.js';
 import { covers } from './rights.js';
-import { WholeDuplex } from './whole-duplex.js';
 
 /** What a client may take. */
 type Limits = Pick<BrokerConfig['limits'], 'packet' | 'publishes' | 'queue'>;
@@ -38,7 +38,7 @@ const MODEST = 64_000;
 /** Milliseconds for the last words to a client. */
 const LINGER = 1_000;
 
-export class Wire extends WholeDuplex {
+export class Wire extends Duplex {
   readonly address: string;
   /** The client runs on this machine. */
   readonly near: boolean;

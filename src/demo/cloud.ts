@@ -1,6 +1,7 @@
 /** The stand-in for the cloud: an MQTT broker in this process that can be cut off, and counts what reaches it. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createAedes } from '../aedes.js';
 import { type Count, startTally } from './tally.js';
 
 /** A stand-in cloud on a loopback port. */
@@ -17,8 +18,7 @@ export interface Cloud {
 
 /** Starts the broker on a free loopback port. */
 export async function startCloud(): Promise<Cloud> {
-  const { Aedes } = await import('aedes');
-  const broker = await Aedes.createBroker({ drainTimeout: 2_000 });
+  const broker = await createAedes({ drainTimeout: 2_000 });
   const tally = startTally();
   let counted = false;
   // Readings, and news of devices.

@@ -10,7 +10,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
   // Of delivery only the look at outbox files: `outbox status` works while no gateway runs.
   cli: ['demo', 'gateway', 'reload', 'site', 'drivers', 'delivery', 'reload', 'version', ...LOWER],
-  demo: ['gateway', 'site', ...LOWER],
+  demo: ['aedes', 'gateway', 'site', ...LOWER],
   gateway: ['reload', 'site', 'polling', 'routing', 'delivery', 'broker', 'version', ...LOWER],
   // Knows what a site is made of; what runs it is told by the gateway.
   reload: ['site', 'devices', 'ops', ...VOCABULARY],
@@ -22,7 +22,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   polling: LOWER,
   routing: LOWER,
   delivery: ['mqtt-reasons', ...LOWER],
-  broker: LOWER,
+  broker: ['aedes', ...LOWER],
   devices: ['profiles', 'config', 'ops', ...VOCABULARY],
   profiles: ['config', ...VOCABULARY],
   config: VOCABULARY,
@@ -31,6 +31,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   unscaling: ['scaling', 'linear', 'model', 'errors'],
   linear: [],
   'mqtt-reasons': [],
+  aedes: [],
   driver: ['model'],
   units: [],
   waves: ['model'],
@@ -42,13 +43,13 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** A folder of drivers/ may import these, its own protocol library, and nothing else of ours … */
 export const DRIVER_ARROWS = [...VOCABULARY, 'waves'];
-/** … but words about a protocol that is spoken upstream too. */
-const PROTOCOL_WORDS: Readonly<Record<string, readonly string[]>> = { 'drivers/mqtt': ['mqtt-reasons'] };
+/** … but what belongs to a protocol that is spoken upstream and on site too. */
+const SHARED: Readonly<Record<string, readonly string[]>> = { 'drivers/mqtt': ['aedes', 'mqtt-reasons'] };
 
 /** Library → the rooms that may load it. Types are free; a library that is not named here is not used in src/ or drivers/. */
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   '@marcbachmann/cel-js': ['routing'],
-  aedes: ['broker', 'demo', 'drivers/mqtt'],
+  aedes: ['aedes'],
   'better-sqlite3': ['delivery', 'devices', 'ops'],
   commander: ['cli'],
   'modbus-serial': ['drivers/modbus'],
@@ -94,7 +95,7 @@ export function roomOf(path: string): string {
 
 /** The rooms that a room may import, beside itself; undefined for a room without a place in the house. */
 export function allowed(room: string, rooms: readonly string[]): readonly string[] | undefined {
-  if (room.startsWith('drivers/')) return [...DRIVER_ARROWS, ...(PROTOCOL_WORDS[room] ?? [])];
+  if (room.startsWith('drivers/')) return [...DRIVER_ARROWS, ...(SHARED[room] ?? [])];
   if (room === 'drivers') return [...DRIVER_ARROWS, ...rooms.filter((other) => other.startsWith('drivers/'))];
   return ARROWS[room];
 }

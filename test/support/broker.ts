@@ -1,7 +1,8 @@
 /** An aedes broker on a free loopback port that records what it is sent, and that can go away and come back. */
 import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { Aedes } from 'aedes';
+import type { Aedes } from 'aedes';
+import { createAedes } from '../../src/aedes.js';
 
 /** One message as received. */
 export interface Received {
@@ -30,7 +31,7 @@ export class TestBroker extends EventEmitter {
 
   /** Starts listening, on the port it had before if any. */
   async up(port = this.port): Promise<void> {
-    const broker = await Aedes.createBroker({
+    const broker = await createAedes({
       // Here a message has arrived and is not yet acknowledged: aedes acknowledges before it emits `publish`, and may be closed in between.
       authorizePublish: (client, packet, done) => {
         if (client)

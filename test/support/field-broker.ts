@@ -1,7 +1,8 @@
 /** An aedes broker on a free loopback port, as devices on site use it, and the devices' side of it without a connection. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { Aedes, type AedesOptions } from 'aedes';
+import type { Aedes, AedesOptions } from 'aedes';
+import { createAedes } from '../../src/aedes.js';
 
 /** A message that came from a client. */
 export interface Published {
@@ -22,7 +23,7 @@ export class FieldBroker {
   readonly #sockets = new Set<Socket>();
 
   static async start(options: AedesOptions = {}): Promise<FieldBroker> {
-    const aedes = await Aedes.createBroker(options);
+    const aedes = await createAedes(options);
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
