@@ -21,6 +21,8 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   claims?(connection: Connection): string | undefined;
   /** Whether a connection goes to the site's own broker (`DriverContext.local`), which gateway.yaml must then have. */
   isLocal?(connection: Connection): boolean;
+  /** Profiles that a connection names for devices that it finds: they must be there, and be for this driver. */
+  profilesOf?(connection: Connection): readonly NamedProfile[];
   /** The first and the last place that a session can look at for devices (unit ids). */
   readonly places?: readonly [number, number];
   /** Says what is wrong with a point (its type cannot live at that address, …), or undefined. */
@@ -47,6 +49,12 @@ export interface Driver<Connection = unknown, Settings = unknown, Address = unkn
   advisePoint?(point: Point<Address>): { readonly message: string; readonly hint: string } | undefined;
   /** Whom the driver trusts, kept in its folder (`DriverContext.data`). See `tidegate trust`. */
   trust?(data: string): TrustStore;
+}
+
+/** A profile that a connection names, and the keys of the connection that lead to it. */
+export interface NamedProfile {
+  readonly profile: string;
+  readonly path: readonly string[];
 }
 
 /** What the runtime lends to a session. */

@@ -11,7 +11,15 @@ import type { Configuration } from './devices/configuration.js';
 import { readRegister } from './devices/journal.js';
 import { buildRegistered, findMisfits, type Registered, type RegisteredContext } from './devices/registered.js';
 import type { Registrations } from './devices/registration.js';
-import { buildDevices, buildWires, checkAdmissions } from './devices/wiring.js';
+import {
+  buildDevices,
+  buildWires,
+  checkAdmissions,
+  checkDrivers,
+  findIdle,
+  type Mention,
+  profilesNamed,
+} from './devices/wiring.js';
 import type { Driver } from './driver.js';
 import { ProblemList, type SourcePlace, TidegateError } from './errors.js';
 import type { Device } from './model.js';
@@ -83,9 +91,11 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const available = await withPlugins(read, file, options.drivers ?? builtIn, problems);
   const folders = profileFolders(config, file);
 
-  const profiles = await loadProfiles(read, folders, available, options.thorough ?? false, problems);
-  await otherWork();
   const wires = await buildWires(read, available, problems);
+  const named = profilesNamed(read, wires);
+  const profiles = await loadProfiles(read, named, folders, available, options.thorough ?? false, problems);
+  await otherWork();
+  checkDrivers(read, wires, named, profiles, problems);
   checkAdmissions(read, problems);
   const taken = new Map<string, string>();
   const built = buildDevices(read, wires, profiles, problems, taken);
@@ -124,6 +134,7 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
     readFrom: { files: [file, ...read.secretFiles, ...certificatesOf(config)], folders: [folder, ownProfiles] },
     warnings: [
       ...findWarnings(read, connectionsOf([...Object.values(config.devices), ...all.devices])),
+      ...findIdle(read, wires),
       ...Object.values(lost),
       ...findMisfits(registrations, { read, ...all }),
       ...(options.thorough ? findBusyWires(read, wires, all.devices) : []),
@@ -197,15 +208,16 @@ export function profileFolders(config: GatewayConfig, file: string): string[] {
   return [resolve(dirname(file), config.profiles), shippedProfiles];
 }
 
-/** Loads and proves each profile that a device uses; undefined for those that are there but wrong. */
+/** Loads and proves each profile that is named; undefined for those that are there but wrong. */
 async function loadProfiles(
-  { written, source }: ReadConfig,
+  { source }: ReadConfig,
+  named: readonly Mention[],
   folders: string[],
   available: Drivers,
   thorough: boolean,
   problems: TidegateError[],
 ): Promise<Map<string, Profile | undefined>> {
-  const wanted = new Set(Object.values(written.devices).map(({ profile }) => String(profile)));
+  const wanted = named.map(({ name }) => name);
   const own = new Set(thorough ? listProfiles(folders.slice(0, 1)).keys() : []);
   const profiles = await provenProfiles(new Set([...wanted, ...own]), folders, available, problems);
   for (const name of own) {
@@ -213,10 +225,10 @@ async function loadProfiles(
     if (profile) problems.push(...lintProfile(profile));
   }
   const files = listProfiles(folders);
-  for (const [id, { profile }] of Object.entries(written.devices)) {
-    if (profile === undefined || profile === null || profiles.has(String(profile))) continue;
-    const { code, message, hint = '' } = unknownProfile(String(profile), files.keys());
-    problems.push(source.problem(code, ['devices', id, 'profile'], message, { hint }));
+  for (const { name, path } of named) {
+    if (profiles.has(name)) continue;
+    const { code, message, hint = '' } = unknownProfile(name, files.keys());
+    problems.push(source.problem(code, path, message, { hint }));
   }
   return profiles;
 }

@@ -22,6 +22,8 @@ export const mqtt: Driver<MqttConnection, MqttDevice, MqttAddress, MqttExample> 
   address: addressSchema,
   example: exampleSchema,
   isLocal: ({ broker }) => broker === LOCAL,
+  profilesOf: ({ discover_topics }) =>
+    Object.entries(discover_topics).map(([filter, profile]) => ({ profile, path: ['discover_topics', filter] })),
   checkPoint,
   advisePoint,
   decodeExample,

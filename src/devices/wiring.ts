@@ -63,6 +63,58 @@ export function checkAdmissions({ config, written, source }: ReadConfig, problem
   }
 }
 
+/** A place in gateway.yaml that names a profile, and the wire that it is meant for. */
+export interface Mention {
+  readonly name: string;
+  readonly path: Path;
+  readonly connection: string | undefined;
+}
+
+/** Where gateway.yaml names profiles: its devices, and its connections for devices that they find. */
+export function profilesNamed(read: ReadConfig, wires: Wires): Mention[] {
+  const devices = Object.keys(read.written.devices).flatMap((id): Mention[] => {
+    const [name, connection] = namesOf(read, id);
+    return name === undefined ? [] : [{ name, connection, path: ['devices', id, 'profile'] }];
+  });
+  const found = [...wires.settings].flatMap(([connection, settings]) => {
+    const named = wires.drivers.get(connection)?.profilesOf?.(settings) ?? [];
+    return named.map(({ profile, path }) => ({
+      name: profile,
+      connection,
+      path: ['connections', connection, ...path],
+    }));
+  });
+  return [...devices, ...found];
+}
+
+/** Profiles are for the driver of the wire that they are named for. */
+export function checkDrivers(
+  { source }: ReadConfig,
+  { drivers }: Wires,
+  named: readonly Mention[],
+  profiles: ReadonlyMap<string, Profile | undefined>,
+  problems: TidegateError[],
+): void {
+  for (const { name, path, connection } of named) {
+    const [profile, driver] = [profiles.get(name)?.driver.name, drivers.get(connection ?? '')?.name];
+    if (profile === undefined || driver === undefined || profile === driver) continue;
+    const message = `the profile ${name} is for the driver ${profile}, the connection "${connection}" is ${driver}`;
+    problems.push(source.problem('CONFIG_CONFLICT', path, message));
+  }
+}
+
+/** Connections that name profiles for devices which nobody looks for. */
+export function findIdle({ config, source }: ReadConfig, { drivers, settings }: Wires): TidegateError[] {
+  return [...settings].flatMap(([id, connection]) => {
+    const [named] = drivers.get(id)?.profilesOf?.(connection) ?? [];
+    if (!named || config.connections[id]?.discover) return [];
+    const [key = ''] = named.path;
+    const hint = 'write `discover: true`, or remove it';
+    const message = `${key} has no use: nobody looks for devices on "${id}"`;
+    return [source.problem('CONFIG_CONFLICT', ['connections', id, key], message, { hint, key: true })];
+  });
+}
+
 /**
  * Devices with their points; those with problems are left out. `profiles` has undefined for one that is there but wrong.
  * @param taken who has which place on which connection
@@ -87,11 +139,7 @@ export function buildDevices(
     }
     const profile = profiles.get(name ?? '');
     const driver = wires.drivers.get(connection ?? '');
-    if (driver && profile && driver.name !== profile.driver.name) {
-      const message = `the profile ${name} is for the driver ${profile.driver.name}, the connection "${connection}" is ${driver.name}`;
-      problems.push(read.source.problem('CONFIG_CONFLICT', [...at, 'profile'], message));
-      continue;
-    }
+    if (driver && profile && driver.name !== profile.driver.name) continue;
     const settings = checkSettings(read, driver ?? profile?.driver, profile, own, at, problems);
     if (settings === undefined || name === undefined || connection === undefined) continue;
 

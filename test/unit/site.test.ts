@@ -112,6 +112,21 @@ test.each<[string, string, { code: string; message: string }[]]>([
   expect(warnings.map(({ code, message }) => ({ code, message }))).toEqual(expected);
 });
 
+test('topics of unknown devices, where nobody looks for any', async () => {
+  const floor = 'driver: mqtt, broker: "mqtt://10.0.0.50", discover_topics: { "zigbee2mqtt/+": zigbee2mqtt/plug }';
+  const load = (more: string) =>
+    loadSite(
+      site({ 'gateway.yaml': `gateway: g\nbroker: { anonymous: {} }\nconnections:\n  floor: { ${floor}${more} }\n` }),
+    );
+  const [idle] = (await load('')).warnings.filter(({ message }) => message.startsWith('discover_topics'));
+  expect(idle).toMatchObject({
+    code: 'CONFIG_CONFLICT',
+    message: 'discover_topics has no use: nobody looks for devices on "floor"',
+    place: { line: 4, column: 54 },
+  });
+  expect((await load(', discover: true')).warnings).toEqual([]);
+});
+
 test('devices of one profile share their points', async () => {
   const two = GATEWAY.replace('upstreams:', '  meter-2: { profile: acme/meter, connection: plc, unit: 4 }\nupstreams:');
   const { devices } = await loadSite(site({ 'gateway.yaml': two, 'device-profiles/acme/meter.yaml': METER }), {
