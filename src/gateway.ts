@@ -11,7 +11,8 @@ import type { UpstreamStatus } from './delivery/upstream.js';
 import { type PreparedUpstreams, prepareUpstreams } from './delivery/upstreams.js';
 import { answerRegister } from './devices/answers.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
-import { type DeviceNews, Register } from './devices/register.js';
+import type { DeviceNews } from './devices/news.js';
+import { Register } from './devices/register.js';
 import type { FoundDevice } from './driver.js';
 import { messageOf } from './errors.js';
 import { answerField } from './field/answers.js';
@@ -26,7 +27,7 @@ import { type ConnectionLoad, type Line, preparePollers } from './polling/poller
 import { type Enrolment, openEnrolment } from './reload/enrolment.js';
 import type { ReloadPlan } from './reload/plan.js';
 import { openReloader, type Reloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
-import { deviceEvent } from './routing/news.js';
+import { deviceEvent, listenersOf, newListeners } from './routing/news.js';
 import { compileRouter, type Router } from './routing/router.js';
 import { configurationOf, dataFolder, destinationsOf, type Site } from './site.js';
 import { RELEASED, VERSION } from './version.js';
@@ -225,10 +226,20 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     router?.route(batch, send);
   }
 
-  /** News of a device, for every upstream. */
+  /** News of a device, for every upstream and the site's own broker. */
   function tell(news: DeviceNews): void {
-    for (const [id, config] of Object.entries(upstreamsOf(site)))
-      upstreams.accept(id, deviceEvent(news, gateway, id, config));
+    for (const id of listenersOf(site.config).keys()) tellTo(id, news);
+  }
+
+  function tellTo(id: string, news: DeviceNews): void {
+    const config = site.config.upstreams[id];
+    if (config) upstreams.accept(id, deviceEvent(news, gateway, id, config));
+    else broker.stand(news);
+  }
+
+  /** Those who have not heard it, or whose topics have something else by now, are told how every device stands. */
+  function tellStanding(to: readonly string[]): void {
+    if (to.length > 0) for (const news of register.standing()) for (const id of to) tellTo(id, news);
   }
 
   async function apply({ site: next }: ReloadPlan): Promise<void> {
@@ -244,6 +255,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       throw error;
     }
     for (const device of site.devices) if (!next.devices.includes(device)) latest.forget(device);
+    const strangers = newListeners(site.config, next.config);
     site = next;
     router = openRouter(next, router);
     send = senderOf(next);
@@ -252,7 +264,10 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     const closed = [prepared.switchOver(), next.config.broker ? undefined : broker.close()];
     if (deliver) register.use(configurationOf(next));
     await Promise.all([pollers.use(linesOf(next, folder)), ...closed]);
-    if (deliver) hearAll();
+    if (deliver) {
+      hearAll();
+      tellStanding(strangers);
+    }
     // What waits may be admitted now. In turn with this reload, so nobody waits for it here.
     void enrolment?.admit();
   }
@@ -278,7 +293,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     try {
       const control = await serveControl(folder, snapshot, {
         save: async ({ upstream }) => ({ inMemory: await upstreams.save(String(upstream)) }),
-        requeue: async ({ upstream }) => ({ events: await upstreams.requeue(String(upstream)) }),
+        requeue: ({ upstream }) => requeue(String(upstream)),
         purge: ({ upstream, lanes }) => upstreams.purge(String(upstream), lanesOf(lanes)),
         ...answerField(() => ({ devices: site.devices, runOn: pollers.runOn }), log),
         ...answerRegister(register, { change: enrolment.change, find }),
@@ -288,6 +303,13 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     } catch (error) {
       log.warn({ reason: messageOf(error) }, 'no control socket: no other command can ask this gateway');
     }
+  }
+
+  /** What was refused may tell how a device was: what stands now is told behind it. */
+  async function requeue(upstream: string): Promise<{ events: number }> {
+    const events = await upstreams.requeue(upstream);
+    if (events > 0) tellStanding([upstream]);
+    return { events };
   }
 
   function snapshot(): Snapshot {

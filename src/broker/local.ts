@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { BrokerConfig } from '../config/broker.js';
 import type { Device, TelemetryEvent } from '../model.js';
 import type { Broker, BrokerStatus } from './broker.js';
-import { type Sends, SiteTopics } from './site-topics.js';
+import { type Sends, SiteTopics, type Standing } from './site-topics.js';
 
 export type { BrokerStatus } from './broker.js';
 
@@ -21,6 +21,8 @@ export interface LocalBroker {
   show(devices: readonly Device[], sends: Sends): void;
   /** Shows the readings of an event under `site/`. */
   take(event: TelemetryEvent): void;
+  /** Shows how a device stands there. */
+  stand(standing: Standing): void;
   status(): BrokerStatus | undefined;
   /** Never rejects. */
   close(): Promise<void>;
@@ -57,6 +59,7 @@ export function prepareBroker(log: Logger): LocalBroker {
       running?.site.use(...shown);
     },
     take: (event) => running?.site.take(event),
+    stand: (standing) => running?.site.stand(standing),
     status: () => running?.broker.status(),
     close,
   };

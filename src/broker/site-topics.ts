@@ -3,9 +3,9 @@
  * Model (Hohpe and Woolf): the same form whatever the device speaks.
  *
  * `{"value":230.5,"unit":"V","ts":1764312000000}`, and when it is not good `"quality":"bad","reason":"timeout"` beside it, or
- * `"clock":"unset"` when nobody vouches for the time.
+ * `"clock":"unset"` when nobody vouches for the time. `site/{device}/$state` says in the same form how a device stands; no point is called so.
  */
-import type { Device, Flaw, TelemetryEvent, Value } from '../model.js';
+import type { Device, DeviceEvent, Flaw, TelemetryEvent, Value } from '../model.js';
 import { toJson } from '../ops/text.js';
 import { SITE } from './rights.js';
 
@@ -14,6 +14,9 @@ type Publish = (topic: string, payload: string) => void;
 
 /** Whether anything sends a point to `local`. */
 export type Sends = (device: Device, point: string) => boolean;
+
+/** How a device stands. */
+export type Standing = Pick<DeviceEvent, 'device' | 'state' | 'reason' | 'at' | 'clock'>;
 
 /** A value that stays the same is told again after this, in milliseconds, so that its time shows that it still holds. */
 const AGAIN = 60_000;
@@ -63,6 +66,12 @@ export class SiteTopics {
       told.at = at;
       this.#publish(told.topic, payloadOf(value, told.unit, event, flaw));
     }
+  }
+
+  /** Publishes how a device stands; of one that is retired nothing stays. */
+  stand({ device, state, at: ts, clock, reason }: Standing): void {
+    const payload = state === 'retired' ? '' : toJson({ value: state, ts, clock, reason });
+    this.#publish(`${SITE}/${device}/$state`, payload);
   }
 
   /** The devices from now on. What was published of others, and of points that nothing sends any more, is cleared. */

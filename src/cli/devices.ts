@@ -1,11 +1,18 @@
 /** `tidegate devices`: the register of devices, asked of the running gateway, or read from its file while none runs. */
 
 import type { DevicesAnswer, FoundAnswer, HistoryAnswer } from '../devices/answers.js';
-import { type DeviceChange, entryOf, NOT_READ } from '../devices/change.js';
+import { type DeviceChange, entryOf } from '../devices/change.js';
 import { configuredEntries } from '../devices/configuration.js';
 import { judgeFound } from '../devices/found.js';
 import { readEntries } from '../devices/journal.js';
-import { apply, historyOf, type JournalEntry, type Registration, type Registrations } from '../devices/registration.js';
+import {
+  apply,
+  historyOf,
+  isUnread,
+  type JournalEntry,
+  type Registration,
+  type Registrations,
+} from '../devices/registration.js';
 import type { FoundDevice } from '../driver.js';
 import { askControl } from '../ops/control.js';
 import { lockData } from '../ops/lock.js';
@@ -220,8 +227,8 @@ function listText({ running, devices }: Known): string[] {
   return [about, '', ...formatTable(head, rows), ...next];
 }
 
-function sinceText({ since, reason }: Registration): string {
-  return reason === NOT_READ.reason ? '–' : spanText(Math.max(Date.now() - since, 0));
+function sinceText(device: Registration): string {
+  return isUnread(device) ? '–' : spanText(Math.max(Date.now() - device.since, 0));
 }
 
 function factsText(device: Registration): string[] {

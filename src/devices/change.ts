@@ -2,7 +2,7 @@
 import { id as idSchema } from '../config/schema.js';
 import { hintFor } from '../config/suggest.js';
 import { TidegateError } from '../errors.js';
-import type { JournalEntry, Registration } from './registration.js';
+import { type JournalEntry, NOT_READ, type Registration } from './registration.js';
 
 /** A change as it is asked for. */
 export type DeviceChange =
@@ -31,9 +31,6 @@ export interface ChangeContext {
   /** Who asks: `by command`, `by gateway.yaml`. */
   readonly by: string;
 }
-
-/** A device that is in service, and of which nothing was heard yet. */
-export const NOT_READ = { state: 'offline', reason: 'not read yet' } as const;
 
 /**
  * The entry that a change makes.

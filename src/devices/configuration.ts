@@ -1,8 +1,7 @@
 /** What gateway.yaml says of devices, and what that means for the register. */
 import { isDeepStrictEqual } from 'node:util';
-import { NOT_READ } from './change.js';
 import type { Candidate } from './found.js';
-import type { JournalEntry, Registration } from './registration.js';
+import { type JournalEntry, NOT_READ, type Registration } from './registration.js';
 
 /** A device of gateway.yaml. */
 export interface Configured extends Candidate {

@@ -6,26 +6,24 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { FoundDevice } from '../driver.js';
 import { messageOf } from '../errors.js';
-import type { DeviceEvent, DeviceState } from '../model.js';
+import type { DeviceState } from '../model.js';
 import type { Clock } from '../ops/clock.js';
 import type { DiskThread } from '../ops/disk-thread.js';
 import { type Repeated, repeated } from '../ops/repeated.js';
-import { NOT_READ } from './change.js';
 import { type Configuration, type Configured, configuredEntries } from './configuration.js';
 import { Damper } from './damper.js';
 import { type Judged, judgeFound } from './found.js';
 import { Journal, RETRY } from './journal.js';
+import { type DeviceNews, newsOf } from './news.js';
 import {
   apply,
   isActive,
+  isUnread,
   type JournalEntry,
   type Registration,
   type Registrations,
   summaryOf,
 } from './registration.js';
-
-/** News of a device, but for where it goes. */
-export type DeviceNews = Omit<DeviceEvent, 'kind' | 'lane' | 'topic'> & Pick<Registration, 'tags'>;
 
 /** What the register is given. */
 export interface RegisterOptions {
@@ -55,6 +53,8 @@ export class Register {
   readonly #options: RegisterOptions;
   readonly #journal: Journal;
   #devices: Registrations;
+  /** True once the first configuration is taken up. */
+  #used = false;
   /** What polling said last of each device since it is polled. */
   readonly #heard = new Map<string, Heard>();
   /** The devices of gateway.yaml, whose settings stay there. */
@@ -93,11 +93,23 @@ export class Register {
     });
   }
 
-  /** Takes up what the site says. */
+  /** News of each device that was told of, as it stands: for those who have not heard it. */
+  standing(): DeviceNews[] {
+    const at = this.now();
+    const told = [...this.#devices.values()].filter((device) => !isUnread(device));
+    return told.map((device) => newsOf(device, device.state, at, true));
+  }
+
+  /** Takes up what the site says. At first those are told anew that are not polled: the others say how they are by themselves. */
   use(configuration: Configuration): void {
     this.#configured = configuration.configured;
-    for (const entry of configuredEntries(this.#devices, configuration)) this.#note(entry);
+    const entries = configuredEntries(this.#devices, configuration);
+    const told = new Set(entries.map(({ device }) => device));
+    for (const entry of entries) this.#note(entry);
     for (const [id, reason] of configuration.unfit) this.heard(id, 'offline', reason);
+    if (this.#used) return;
+    this.#used = true;
+    for (const news of this.standing()) if (!isActive(news) && !told.has(news.device)) this.#options.tell(news);
   }
 
   /** Polling says how a device is. */
@@ -223,10 +235,10 @@ export class Register {
     const { state, reason, first, changes } = heard;
     Object.assign(heard, { first: false, changes: 0 });
     // One that went and came back meanwhile is in its state anew.
-    const stays = state === device.state && changes === 1 && device.reason !== NOT_READ.reason;
+    const stays = state === device.state && changes === 1 && !isUnread(device);
     const why = reason === undefined ? {} : { reason };
     const entry = { device: id, what: 'state', set: { state, ...why }, ...(changes > 1 && { changes }) } as const;
-    if (stays && device.reason === reason) this.#tell(device, device.state, { first, at: this.now() });
+    if (stays && device.reason === reason) this.#options.tell(newsOf(device, state, this.now(), first));
     else this.#note({ ...entry, ...(stays && { since: device.since }) }, first);
   }
 
@@ -246,40 +258,14 @@ export class Register {
     const { device: id, was, at, clock, changes } = entry;
     const before = this.#devices.get(was ?? id);
     const after = apply(this.#devices, entry);
-    if (!isActive(after) || after.reason === NOT_READ.reason) this.#heard.delete(id);
+    if (!isActive(after) || isUnread(after)) this.#heard.delete(id);
+    const { tell } = this.#options;
     const time = { at, ...(clock && { clock }) };
     if (was !== undefined && before)
-      this.#tell({ ...before, state: 'retired', reason: `called ${id} from now on` }, before.state, { at: time });
+      tell(newsOf({ ...before, state: 'retired', reason: `called ${id} from now on` }, before.state, time));
     // Whether it is there, polling says within moments: that is news.
-    if (after.reason === NOT_READ.reason && after.state === NOT_READ.state) return;
-    this.#tell(after, was === undefined ? before?.state : undefined, { first, at: time, changes });
+    if (isUnread(after)) return;
+    const news = newsOf(after, was === undefined ? before?.state : undefined, time, first);
+    tell({ ...news, ...(changes !== undefined && { changes }) });
   }
-
-  #tell(
-    { id, state, reason, profile, connection, identity, tags }: Registration,
-    previous: DeviceState | undefined,
-    { first = false, at, changes }: { first?: boolean; at: Pick<JournalEntry, 'at' | 'clock'>; changes?: number },
-  ): void {
-    this.#options.tell({
-      device: id,
-      ...at,
-      what: whatOf(previous, state, first),
-      state,
-      ...(previous !== undefined && { previous }),
-      ...(reason !== undefined && { reason }),
-      ...(profile !== undefined && { profile }),
-      connection,
-      identity,
-      tags,
-      ...(changes !== undefined && { changes }),
-    });
-  }
-}
-
-/** What a step from one state to the next means to those who listen; the `first` after a start tells them anew. */
-function whatOf(before: DeviceState | undefined, after: DeviceState, first: boolean): DeviceEvent['what'] {
-  const [was, is] = [before, after].map((state) => state === 'online' || state === 'degraded');
-  if (is && (first || !was)) return 'birth';
-  if (!is && (first || was)) return 'death';
-  return 'change';
 }

@@ -133,6 +133,14 @@ function joined(earlier: JournalEntry, entry: JournalEntry): JournalEntry {
   return { ...entry, changes, ...(entry.what === 'identified' && { set: { ...earlier.set, ...entry.set } }) };
 }
 
+/** How a device is that is in service, and of which nothing was heard yet. */
+export const NOT_READ = { state: 'offline', reason: 'not read yet' } as const;
+
+/** True while nothing was heard of a device since it is in service. */
+export function isUnread({ state, reason }: Pick<Registration, 'state' | 'reason'>): boolean {
+  return state === NOT_READ.state && reason === NOT_READ.reason;
+}
+
 /** True for a device that is polled, or would be if its wire and profile were there. */
 export function isActive({ state }: Pick<Registration, 'state'>): boolean {
   return state === 'online' || state === 'degraded' || state === 'offline';

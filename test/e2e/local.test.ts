@@ -59,13 +59,13 @@ async function takenPort(): Promise<number> {
 const topics = ({ got }: Visitor) =>
   [...new Set(got.filter(({ text }) => text !== '').map(({ topic }) => topic))].sort();
 
-test('every reading is there as site/{device}/{point}, retained', async () => {
+test('every reading is there as site/{device}/{point}, and how each device stands, retained', async () => {
   const gateway = await running(base);
-  await vi.waitFor(() => expect(gateway.snapshot().broker?.retained).toBe(2));
+  await vi.waitFor(() => expect(gateway.snapshot().broker?.retained).toBe(4));
   const visitor = await looker(gateway);
   await visitor.until((got) => got.length > 6);
-  expect(topics(visitor)).toEqual(['site/a/n', 'site/b/n']);
-  expect(visitor.got.slice(0, 2).map(({ retain }) => retain)).toContain(true);
+  expect(topics(visitor)).toEqual(['site/a/$state', 'site/a/n', 'site/b/$state', 'site/b/n']);
+  expect(visitor.got.slice(0, 4).map(({ retain }) => retain)).toContain(true);
   const values = visitor.got
     .filter(({ topic }) => topic === 'site/a/n')
     .map(({ text }) => JSON.parse(text) as { value: number; ts: number });
@@ -75,12 +75,12 @@ test('every reading is there as site/{device}/{point}, retained', async () => {
     if (index > 0) expect(value).toBeGreaterThan(values[index - 1]?.value as number);
 });
 
-test('what rules send there, and nothing else; they may send to an upstream as well', async () => {
+test('what rules send there, and no other reading; they may send to an upstream as well', async () => {
   folder.write('rules/some.yaml', '- rule: a\n  match: { device: a }\n  send: local\n');
   const gateway = await running(base);
   const visitor = await looker(gateway);
   await visitor.until((got) => got.length > 5);
-  expect(topics(visitor)).toEqual(['site/a/n']);
+  expect(topics(visitor)).toEqual(['site/a/$state', 'site/a/n', 'site/b/$state']);
 });
 
 test('what cannot be read is bad there, with the reason', async () => {
@@ -101,13 +101,14 @@ describe('a reload', () => {
   test('clears the topics of a device that is gone, and of a point that no rule sends any more', async () => {
     const gateway = await running(base);
     const visitor = await looker(gateway);
-    await visitor.until(() => topics(visitor).length === 2);
+    await visitor.until(() => topics(visitor).length === 4);
     await reload(gateway, { ...base, devices: { a: base.devices?.a as object } });
     await visitor.until((got) => got.some(({ topic, text }) => topic === 'site/b/n' && text === ''));
     folder.write('rules/none.yaml', '- rule: none\n  match: { device: "x*" }\n  send: local\n');
     await reload(gateway, { ...base, devices: { a: base.devices?.a as object } });
     await visitor.until((got) => got.some(({ topic, text }) => topic === 'site/a/n' && text === ''));
-    expect(gateway.snapshot().broker?.retained).toBe(0);
+    // How the other device stands.
+    expect(gateway.snapshot().broker?.retained).toBe(1);
     expect(visitor.client.connected).toBe(true);
   });
 
