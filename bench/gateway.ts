@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nodeOf } from './peers/opcua-nodes.js';
+import { POINTS, topicOf } from './peers/sensor-messages.js';
 
 /** What a gateway is asked to do: so many devices, one request each, so often. */
 export interface Load {
@@ -17,6 +18,8 @@ export interface Load {
   readonly connections?: number;
   /** Port of an OPC UA server, of which one value is wanted too. */
   readonly opcuaPort?: number;
+  /** MQTT devices too, by a broker of its own on this port. */
+  readonly sensors?: { readonly devices: number; readonly brokerPort: number };
 }
 
 /** Where a gateway finds its peers and keeps its data. */
@@ -82,7 +85,7 @@ export class Gateway {
 
 /** Writes gateway.yaml and the profile of its devices; gives the path of the former. */
 function configure(load: Load, { folder, fieldPort, cloudPort }: Surroundings): string {
-  const { devices, every, registers = REGISTERS, opcuaPort } = load;
+  const { devices, every, registers = REGISTERS, opcuaPort, sensors } = load;
   const connections = Math.min(load.connections ?? CONNECTIONS, devices);
   const wires = Array.from(
     { length: connections },
@@ -98,6 +101,11 @@ function configure(load: Load, { folder, fieldPort, cloudPort }: Surroundings): 
   if (opcuaPort !== undefined) {
     wires.push(`  press: { driver: opcua, endpoint: "opc.tcp://127.0.0.1:${opcuaPort}", security: None }`);
     units.push('  press-1: { profile: bench/press, connection: press }');
+  }
+  if (sensors) {
+    wires.push('  floor: { driver: mqtt, broker: local }');
+    for (let i = 0; i < sensors.devices; i++)
+      units.push(`  sensor-${i}: { profile: bench/sensor, connection: floor, topic: ${topicOf(i)} }`);
   }
   mkdirSync(join(folder, 'device-profiles/bench'), { recursive: true });
   writeFileSync(
@@ -126,13 +134,29 @@ examples:
   - { nodes: { "${nodeOf(0)}": { Double: 1.5 } }, gives: { value: 1.5 } }
 `,
   );
+  writeFileSync(
+    join(folder, 'device-profiles/bench/sensor.yaml'),
+    `profile: bench/sensor
+title: A device that publishes
+source: made for the benchmark
+driver: mqtt
+defaults: { type: float64 }
+points:
+${POINTS.map((name) => `  ${name}: { pointer: /${name} }`).join('\n')}
+examples:
+  - { topics: { "{topic}": { power: 1.5 } }, gives: { power: 1.5 } }
+`,
+  );
+  const broker = sensors
+    ? `broker: { listen: "127.0.0.1:${sensors.brokerPort}", anonymous: { write: ["#"] }, limits: { publishes: ${2 * sensors.devices} } }\n`
+    : '';
   const file = join(folder, 'gateway.yaml');
   writeFileSync(
     file,
     `gateway: bench
 data: data
 log: { level: warn }
-connections:
+${broker}connections:
 ${wires.join('\n')}
 devices:
 ${units.join('\n')}

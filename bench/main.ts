@@ -13,12 +13,14 @@ import { measureFootprint } from './footprint.js';
 import type { Load } from './gateway.js';
 import { findHighestRate } from './highest-rate.js';
 import { bareDatabase, barePublisher, bareRelay, bareSocket } from './limits.js';
+import { measureMqtt } from './mqtt.js';
 import { measureOpcua } from './opcua.js';
 import { MANY, measureOutages } from './outages.js';
 import { jsonOf, markdownOf, type Row, tableOf, verdictOf } from './report.js';
 import {
   backlogRows,
   footprintRows,
+  mqttRows,
   opcuaRows,
   outageRows,
   pathRows,
@@ -124,6 +126,8 @@ async function measureAll(): Promise<Row[]> {
 
   step('OPC UA');
   const opcua = await measureOpcua(scene);
+  step('MQTT');
+  const mqtt = await measureMqtt(scene);
   step('500 devices with a connection each');
   const wires = await measureWires(scene);
   step('writes, with nothing else and on busy wires');
@@ -149,6 +153,7 @@ async function measureAll(): Promise<Row[]> {
     ...wiresRows(wires),
     ...writeRows(busy, quiet),
     ...opcuaRows(opcua),
+    ...mqttRows(mqtt),
     ...footprintRows(measureFootprint()),
   ];
 }

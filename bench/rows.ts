@@ -3,6 +3,7 @@ import type { BacklogFigures } from './backlog.js';
 import type { FootprintFigures } from './footprint.js';
 import { bestOf, type RateStep } from './highest-rate.js';
 import type { LimitFigures } from './limits.js';
+import type { MqttFigures } from './mqtt.js';
 import type { OpcuaFigures } from './opcua.js';
 import { MANY, type OutageResults } from './outages.js';
 import type { Row } from './report.js';
@@ -268,6 +269,31 @@ export function opcuaRows({ offered, client, library, rssWithout, rssWith }: Opc
       unit: 'MB',
       most: rssWith - LIBRARY,
       limit: { of: 'with an OPC UA device', value: rssWith },
+    },
+  ];
+}
+
+/** Devices that publish to the gateway's own broker. */
+export function mqttRows({ devices, offered, gateway, library }: MqttFigures): Row[] {
+  const name = `${devices.toLocaleString('en')} MQTT devices, ${offered.toLocaleString('en')} values/s`;
+  return [
+    {
+      name: `${name}: CPU, of one core`,
+      value: gateway.perSecond < offered * ENOUGH ? Number.NaN : gateway.cpu,
+      unit: 'share',
+      limit: { of: 'its libraries alone', value: library.cpu },
+    },
+    {
+      name: `${name}: memory`,
+      value: gateway.rss,
+      unit: 'MB',
+      limit: { of: 'its libraries alone', value: library.rss },
+    },
+    {
+      name: `${name}: delivered`,
+      value: gateway.perSecond,
+      unit: 'perSecond',
+      limit: { of: 'asked for', value: offered },
     },
   ];
 }
