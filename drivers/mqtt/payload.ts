@@ -39,9 +39,11 @@ export class Payload {
     this.#json = undefined;
   }
 
-  /** As UTF-8. */
+  /** As UTF-8, without the NUL that programs in C may send behind it. */
   get text(): string | Unfit {
-    this.#text ??= isUtf8(this.bytes) ? this.bytes.toString() : new Unfit('the payload is not UTF-8 text');
+    this.#text ??= isUtf8(this.bytes)
+      ? this.bytes.toString().replace(/\0$/, '')
+      : new Unfit('the payload is not UTF-8 text');
     return this.#text;
   }
 
@@ -55,7 +57,8 @@ export class Payload {
 function parse(text: string | Unfit): unknown {
   if (text instanceof Unfit) return text;
   try {
-    const json: unknown = JSON.parse(text);
+    // Trimmed of a byte order mark too.
+    const json: unknown = JSON.parse(text.trimStart());
     return /\d{16}/.test(text) ? exactly(text, json) : json;
   } catch {
     return new Unfit(text.trim() === '' ? 'the payload is empty' : `the payload is no JSON: ${shown(text)}`);

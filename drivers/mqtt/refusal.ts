@@ -2,6 +2,7 @@
 import type { MqttClient } from 'mqtt';
 import { TidegateError } from '../../src/errors.js';
 import { errorText, lossText, reasonText } from '../../src/mqtt-reasons.js';
+import { connectionSchema } from './schema.js';
 
 /** An error of the library, of Node.js or of OpenSSL. */
 export type Coded = Error & { readonly code?: unknown };
@@ -39,7 +40,12 @@ export function lossOf(error: Error | undefined, link: Parameters<typeof lossTex
   return new TidegateError('LINK_DOWN', ours(lossText(error, link)), error && { cause: error });
 }
 
-/** The same advice, for the key that a connection has. */
+/** Keys that advice may name: those of a connection, and the gateway's name. */
+const KEYS = new Set([...Object.keys(connectionSchema.shape), 'gateway']);
+
+/** The same words for a connection; without advice on what an upstream alone has. */
 export function ours(text: string): string {
-  return text.replaceAll('`url:`', '`broker:`');
+  const advice = text.replaceAll('`url:`', '`broker:`');
+  const named = [...advice.matchAll(/`([a-z_.]+):`/g)].map(([, key = '']) => key);
+  return named.every((key) => KEYS.has(key)) ? advice : advice.replace(/; [^;]*$/, '');
 }

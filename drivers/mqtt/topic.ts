@@ -14,6 +14,7 @@ export function faultOfTopic(text: string): string | undefined {
   const placeholder = /\{[^}]*\}?|\}/.exec(text.replaceAll(PLACE, ''))?.[0];
   if (placeholder !== undefined) return `"${placeholder}" means nothing here: the device's own topic is {topic}`;
   if (/[+#]/.test(text)) return 'a point has one topic, without + and #';
+  if (text.startsWith('$share/')) return 'a shared subscription gets a part of the messages only: leave $share/… out';
   return faultOfName(text);
 }
 

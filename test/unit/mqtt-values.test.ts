@@ -33,6 +33,9 @@ describe('plain payloads', () => {
     ['float64', '1e999', '"1e999" is no number'],
     ['float32', '1e39', '"1e39" does not fit float32'],
     ['float64', '5.', 5],
+    ['float64', '21.5\0', 21.5],
+    ['string', 'Halle\0', 'Halle'],
+    ['json', '\uFEFF{"a":1}\0', new Structure('{"a":1}')],
     ['float64', '0x10', '"0x10" is no number'],
     ['float64', '', 'the payload is empty'],
     ['float64', '21,5', '"21,5" is no number'],
@@ -196,6 +199,8 @@ test('topics and filters', () => {
   expect(faultOfTopic('tele/{device}/SENSOR')).toMatch(/"\{device\}" means nothing here/);
   expect(faultOfTopic('tele/+/SENSOR')).toMatch(/without \+ and #/);
   expect(faultOfTopic('')).toMatch(/empty/);
+  expect(faultOfTopic('$share/gateways/tele/plug/SENSOR')).toMatch(/shared subscription/);
+  expect(faultOfTopic('$SYS/broker/uptime')).toBeUndefined();
   expect(faultOfFilter('zigbee2mqtt/#')).toMatch(/differs from device to device/);
   expect(faultOfFilter('a/+/b+')).toMatch(/"b\+" cannot be a level/);
   expect(faultOfFilter('{topic}/{topic}')).toMatch(/once/);

@@ -213,6 +213,22 @@ describe('a broker that fails', () => {
     });
   });
 
+  test.each([
+    ['message rate too high', 0x96, /^the broker ended the connection: message rate too high \(0x96\)$/],
+    ['session taken over', 0x8e, /session taken over \(0x8e\); .*`client_id:`$/],
+  ])('it says goodbye: %s; advice names keys that a connection has', async (_, reason, words) => {
+    const port = await listen((socket, bytes) => {
+      if (bytes[0] === 0x10) socket.write(Buffer.from([0x20, 3, 0, 0, 0]));
+      else socket.write(Buffer.from([0xe0, 2, reason, 0]));
+    });
+    const session = await open({ broker: `mqtt://127.0.0.1:${port}`, version: '5' });
+    const device = deviceOf([pointOf('float64', 'a')]);
+    await expect(session.subscribe?.(device, device.points, new Told())).rejects.toMatchObject({
+      code: 'LINK_DOWN',
+      message: expect.stringMatching(words),
+    });
+  });
+
   test('a link that swallows everything is noticed by the keep-alive', async () => {
     const port = await listen(letIn);
     const session = await open({ broker: `mqtt://127.0.0.1:${port}`, version: '3.1.1', keepalive: '1s' });
