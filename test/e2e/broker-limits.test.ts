@@ -228,7 +228,7 @@ test('more filters at once than anybody needs end the connection', async () => {
 });
 
 test('a reader that stalls is cut, and nobody waits for it', async () => {
-  const broker = await limited({ queue: '100kB', publishes: 100_000 });
+  const broker = await limited({ queue: '100kB', packet: '10kB', publishes: 100_000 });
   const stalled = await signedIn(broker);
   stalled.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 0 }] }));
   const [app, other] = [await visit(broker, 'app'), await visit(broker, 'other')];
@@ -244,7 +244,7 @@ test('a reader that stalls is cut, and nobody waits for it', async () => {
 });
 
 test('who reads slowly what was retained is waited for: it asked for it at once', async () => {
-  const broker = await limited({ queue: '100kB' });
+  const broker = await limited({ queue: '100kB', packet: '10kB' });
   for (let i = 0; i < 4_000; i++) broker.retain(`site/m/${i}`, 'x'.repeat(2_000));
   await vi.waitFor(() => expect(broker.status().retained).toBe(4_000));
   const slow = await signedIn(broker);
