@@ -22,9 +22,8 @@ export class Allowance {
 
   /** Spends, also what is not there. False when nothing is left then. */
   spend(amount: number): boolean {
-    this.#left -= amount;
-    // Most of the time nobody has to look at the clock.
-    return this.#left > 0 || this.left > 0;
+    this.#left = this.left - amount;
+    return this.#left > 0;
   }
 
   /** Milliseconds until so much is left. */

@@ -27,7 +27,7 @@ interface Told {
   /** `,"unit":"V"`, or nothing. */
   readonly unit: string;
   value: Value;
-  reason: string | undefined;
+  flaw: Flaw | undefined;
   at: number;
 }
 
@@ -60,9 +60,10 @@ export class SiteTopics {
       const same =
         value === told.value ||
         (value !== null && typeof value === 'object' && value.text === structureText(told.value));
-      if (same && flaw?.reason === told.reason && at - told.at < AGAIN && at >= told.at) continue;
+      const asGood = flaw?.quality === told.flaw?.quality && flaw?.reason === told.flaw?.reason;
+      if (same && asGood && at - told.at < AGAIN && at >= told.at) continue;
       told.value = value;
-      told.reason = flaw?.reason;
+      told.flaw = flaw;
       told.at = at;
       this.#publish(told.topic, payloadOf(value, told.unit, event, flaw));
     }
@@ -113,7 +114,7 @@ function newPoint(device: Device, name: string): Told {
     topic: `${SITE}/${device.id}/${name}`,
     unit: unit === undefined ? '' : `,"unit":${JSON.stringify(unit)}`,
     value: null,
-    reason: undefined,
+    flaw: undefined,
     at: Number.NEGATIVE_INFINITY,
   };
 }

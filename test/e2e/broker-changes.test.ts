@@ -142,6 +142,21 @@ describe('TLS', () => {
     expect(broker.status().refused).toEqual({ read: 1, protocol: 1, 'sign-in': 1 });
   });
 
+  test('that is taken away takes its clients along', async () => {
+    const broker = await startLocal(USERS, { tls: tls() });
+    const [app, other] = [await safely(broker), await visit(broker, 'other')];
+    await broker.use({ ...(await brokerConfig(USERS)), listen: '127.0.0.1:0' });
+    await ended(app);
+    expect(other.client.connected).toBe(true);
+    expect(broker.status().listening).toHaveLength(1);
+  });
+
+  test('who signed in by it is no stranger any more: more may come', async () => {
+    const broker = await startLocal(USERS, { tls: tls(), limits: { connects: 10_000 } });
+    for (let i = 0; i < 65; i++) await safely(broker);
+    expect(broker.status()).toMatchObject({ clients: 65, refused: {} });
+  });
+
   test('a client that speaks none is turned away', async () => {
     const broker = await startLocal(USERS, { tls: tls() });
     await expect(visit(broker, 'app', { port: portOf(broker, 1) })).rejects.toThrow();

@@ -119,14 +119,14 @@ test('what is retained is bounded, also when much comes at once', async () => {
   const broker = await start({ retained: { topics: 2 } });
   const socket = await knock(broker);
   const burst = Array.from({ length: 500 }, (_, i) => message(`a/${i}`, { qos: 1, messageId: i + 1, retain: true }));
-  socket.write(Buffer.concat([hello(), ...burst, generate({ cmd: 'pingreq' })]));
-  let last = 0;
+  socket.write(Buffer.concat([hello(), ...burst]));
+  let bytes = 0;
   socket.on('data', (chunk: Buffer) => {
-    last = chunk.at(-2) ?? last;
+    bytes += chunk.length;
   });
-  await vi.waitFor(() => expect(last).toBe(0xd0));
-  await vi.waitFor(() => expect(broker.status().refused.retained).toBe(498));
-  expect(broker.status().retained).toBe(2);
+  // CONNACK and all PUBACKs have come.
+  await vi.waitFor(() => expect(bytes).toBe(4 + 500 * 4));
+  expect(broker.status()).toMatchObject({ retained: 2, refused: { retained: 498 } });
 });
 
 test('what is retained keeps nothing else in memory that came along with it', async () => {

@@ -96,6 +96,13 @@ describe('a message comes', () => {
     expect(take({ count: 2 }, { at: 66_000 })).toEqual([]);
   });
 
+  test('when the quality alone has changed', () => {
+    const flaws = (quality: Flaw['quality']) => new Map<number, Flaw>([[0, { quality, reason: 'stale' }]]);
+    expect(take({ count: 1 }, { flaws: flaws('uncertain') })).toHaveLength(1);
+    expect(take({ count: 1 }, { flaws: flaws('bad') })).toHaveLength(1);
+    expect(take({ count: 1 }, { flaws: flaws('bad') })).toEqual([]);
+  });
+
   test('when the clock was set back', () => {
     take({ count: 1 }, { at: 0 });
     expect(take({ count: 1 }, { at: -3_600_000 })).toHaveLength(1);
