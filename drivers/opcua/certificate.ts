@@ -1,6 +1,7 @@
 /** What certificates say, and what is wrong with them (OPC UA Part 4 §6.1.3). */
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
+import { contentOf, partsOf, splitDer } from './der.js';
 
 /** A certificate with those that vouch for it, as far as it brought them along: the first is the one itself. */
 export type Chain = readonly [X509Certificate, ...X509Certificate[]];
@@ -18,6 +19,11 @@ const WEAK: Readonly<Record<string, string>> = {
   '2b0e03021d': 'SHA-1',
   '2a8648ce3d0401': 'SHA-1',
 };
+/** Tags of DER, and the extension that says what an authority may (RFC 5280 §4.1, §4.2.1.9). */
+const SEQUENCE = 0x30;
+const INTEGER = 0x02;
+const EXTENSIONS = 0xa3;
+const CONSTRAINTS = '551d13';
 /** Extended key usage of a server (RFC 5280 §4.2.1.12). */
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 
@@ -29,38 +35,28 @@ export function readChain(bytes: Buffer): Chain {
   const text = bytes.toString('latin1');
   const parts = text.includes('-----BEGIN')
     ? [...text.matchAll(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)].map(([pem]) => pem)
-    : splitDer(bytes);
+    : bytes[0] === SEQUENCE
+      ? splitDer(bytes)
+      : [];
   const [first, ...others] = parts.map((part) => new X509Certificate(part));
   if (first === undefined) throw new Error('holds no certificate');
   return [first, ...others];
 }
 
-/** Cuts DER elements apart by their lengths. */
-function splitDer(bytes: Buffer): Buffer[] {
-  const parts: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const { end } = elementAt(bytes, at);
-    if (bytes[at] !== 0x30) throw new Error('holds no certificate');
-    parts.push(bytes.subarray(at, end));
-    at = end;
-  }
-  return parts;
-}
-
-/** Where the content of a DER element begins, and where it ends. */
-function elementAt(bytes: Buffer, at: number): { readonly from: number; readonly end: number } {
-  const short = bytes[at + 1] ?? 0;
-  const count = short & 0x80 ? short & 0x7f : 0;
-  const from = at + 2 + count;
-  if (count > 4 || from > bytes.length) throw new Error('holds no certificate');
-  return { from, end: from + (count === 0 ? short : bytes.readUIntBE(at + 2, count)) };
-}
-
 /** The hash of its signature, where it is none to rely on. A certificate is what is signed, by which algorithm, and the signature. */
 function weakHashOf({ raw }: X509Certificate): string | undefined {
-  const algorithm = elementAt(raw, elementAt(raw, elementAt(raw, 0).from).end);
-  const { from, end } = elementAt(raw, algorithm.from);
-  return WEAK[raw.toString('hex', from, end)];
+  const [, algorithm] = partsOf(raw);
+  return WEAK[contentOf(partsOf(algorithm)[0]).toString('hex')];
+}
+
+/** How many authorities may stand between this one and what it vouches for (RFC 5280 §4.2.1.9). */
+function pathLengthOf({ raw }: X509Certificate): number {
+  const [signed] = partsOf(raw);
+  const [extensions] = partsOf(partsOf(signed).find(([tag]) => tag === EXTENSIONS));
+  const constraints = partsOf(extensions).find((one) => contentOf(partsOf(one)[0]).toString('hex') === CONSTRAINTS);
+  const [inside] = splitDer(contentOf(partsOf(constraints).at(-1)));
+  const length = partsOf(inside).find(([tag]) => tag === INTEGER);
+  return length === undefined ? Number.POSITIVE_INFINITY : Number(`0x${contentOf(length).toString('hex')}`);
 }
 
 /** SHA-256 fingerprint in small letters without colons: how the store names a certificate. */
@@ -96,10 +92,11 @@ export function namesOf({ subjectAltName }: X509Certificate): MadeOutTo {
   return { hosts, uri };
 }
 
-/** Whether `issuer` vouches for `certificate`, now and by a signature to rely on. */
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate, now = Date.now()): boolean {
+/** Whether `issuer` vouches for `certificate`, now, by a signature to rely on, and with so many authorities between it and the first. */
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate, between: number, now = Date.now()): boolean {
   const current = Date.parse(issuer.validFrom) <= now && now <= Date.parse(issuer.validTo);
   if (!issuer.ca || !current || weakHashOf(certificate) !== undefined) return false;
+  if (between > pathLengthOf(issuer)) return false;
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
@@ -109,9 +106,9 @@ export function issuersOf(chain: Chain, authorities: readonly X509Certificate[])
   const issuers: X509Certificate[] = [];
   let at: X509Certificate = chain[0];
   for (let step = 0; step <= brought.length; step++) {
-    const authority = authorities.find((one) => isIssuedBy(at, one));
+    const authority = authorities.find((one) => isIssuedBy(at, one, step));
     if (authority) return [...issuers, authority];
-    const next = brought.find((one) => !issuers.includes(one) && isIssuedBy(at, one));
+    const next = brought.find((one) => !issuers.includes(one) && isIssuedBy(at, one, step));
     if (next === undefined) return undefined;
     issuers.push(next);
     at = next;

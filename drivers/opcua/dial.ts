@@ -104,10 +104,7 @@ async function checkServer(
     });
   if (verdict === 'unknown' || verdict === 'waiting') {
     const notes = [...Object.values(findings), ...(note === undefined ? [] : [note])];
-    if (
-      verdict === 'unknown' &&
-      (await trust.putAside(chain, { connection: id, endpoint: connection.endpoint, notes }))
-    )
+    if (await trust.putAside(chain, { connection: id, endpoint: connection.endpoint, notes }))
       log.warn(`${who} is not known: it waits for \`tidegate trust\``);
     const why = note === undefined ? '' : `; ${note}`;
     throw new TidegateError(
@@ -115,7 +112,6 @@ async function checkServer(
       `waiting for trust: ${who} is to be approved by \`tidegate trust\`${why}`,
     );
   }
-  if (note !== undefined) log.warn(note);
   if (findings.time !== undefined && !connection.accept_expired)
     throw new TidegateError('LINK_UNTRUSTED', `${who} cannot be accepted: ${findings.time}`, {
       hint: 'Renew it in the server and check both clocks; or write accept_expired: true.',

@@ -4,7 +4,7 @@
  * revocation list (`.crl`) lies there too.
  */
 import { X509Certificate } from 'node:crypto';
-import { readdir, readFile, rename } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KnownCertificate, TrustDecision, TrustStore } from '../../src/driver.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
@@ -15,6 +15,7 @@ import { askIssuers, newestList, type RevocationList, readRevocationList, wordsO
 const FOLDERS = ['waiting', 'trusted', 'rejected'] as const;
 type Folder = (typeof FOLDERS)[number];
 
+const HOUR = 3_600_000;
 /** Most certificates that wait: who makes up ever new ones must not fill the disk. */
 const MOST_WAITING = 100;
 
@@ -46,6 +47,8 @@ export interface Verdict {
 /** The store of one data folder. */
 export class Trust implements TrustStore {
   readonly #folder: string;
+  /** What `holds` found last, and what it saw then. */
+  #held: { readonly chain: Chain; readonly seen: string; readonly holds: boolean } | undefined;
 
   /** @param folder the driver's own folder in the data folder */
   constructor(folder: string) {
@@ -64,12 +67,18 @@ export class Trust implements TrustStore {
     return own === 'trusted' ? { is: own } : { ...said, is: own };
   }
 
-  /** Puts a certificate aside until somebody decides. Gives false when too many wait. */
+  /** Puts a certificate aside until somebody decides. Gives false when it was met there before, or too many wait. */
   async putAside(chain: Chain, { connection, endpoint, notes }: Meeting): Promise<boolean> {
     await this.#prepare();
-    if ((await namesIn(join(this.#folder, 'waiting'))).length >= MOST_WAITING) return false;
-    const head = [`subject: ${subjectOf(chain[0])}`, `met: ${connection} at ${endpoint}`];
-    const lines = [...head, ...notes.map((note) => `note: ${note}`)];
+    const waiting = (await this.#files()).filter(({ folder }) => folder === 'waiting');
+    const before = waiting.find((one) => isOf(one, chain[0]));
+    const met = `${connection} at ${endpoint}`;
+    if (before?.met.includes(met) || (!before && waiting.length >= MOST_WAITING)) return false;
+    const lines = [
+      `subject: ${subjectOf(chain[0])}`,
+      ...[...(before?.met ?? []), met].map((where) => `met: ${where}`),
+      ...new Set([...(before?.notes ?? []), ...notes].map((note) => `note: ${note}`)),
+    ];
     await writeWhole(this.#path('waiting', chain[0]), `${lines.join('\n')}\n${pemOf(chain)}`);
     return true;
   }
@@ -87,8 +96,14 @@ export class Trust implements TrustStore {
   async decide(fingerprint: string, decision: TrustDecision): Promise<void> {
     const entry = (await this.#entries()).find(({ chain: [one] }) => fingerprintOf(one) === fingerprint);
     if (entry === undefined) throw new TidegateError('USAGE', `no certificate has the fingerprint ${fingerprint}`);
-    if (entry.folder === decision) return;
-    await rename(entry.file, this.#path(decision, entry.chain[0]));
+    const file = this.#path(decision, entry.chain[0]);
+    await rename(entry.file, file);
+    await this.#keepOnly(file, entry.chain[0]);
+  }
+
+  /** What was decided on a certificate is in this file, and in no other. */
+  async #keepOnly(file: string, certificate: X509Certificate): Promise<void> {
+    for (const one of await this.#files()) if (one.file !== file && isOf(one, certificate)) await rm(one.file);
   }
 
   async add(bytes: Buffer): Promise<KnownCertificate> {
@@ -101,7 +116,9 @@ export class Trust implements TrustStore {
       throw error;
     }
     await this.#prepare();
-    await writeWhole(this.#path('trusted', chain[0]), `subject: ${subjectOf(chain[0])}\n${pemOf(chain)}`);
+    const file = this.#path('trusted', chain[0]);
+    await writeWhole(file, `subject: ${subjectOf(chain[0])}\n${pemOf(chain)}`);
+    await this.#keepOnly(file, chain[0]);
     return this.#known('trusted', chain[0]);
   }
 
@@ -130,9 +147,25 @@ export class Trust implements TrustStore {
     return { ...(await this.#known('own', certificate)), der: certificate.raw };
   }
 
-  /** Whether what was let in would still be. */
+  /** Whether what was let in would still be. Judges anew when a file has changed, and each hour: time ends authorities too. */
   async holds(chain: Chain): Promise<boolean> {
-    return ['trusted', 'vouched'].includes((await this.judge(chain)).is);
+    const seen = await this.#look();
+    if (this.#held?.chain !== chain || this.#held.seen !== seen) {
+      const { is } = await this.judge(chain);
+      this.#held = { chain, seen, holds: is === 'trusted' || is === 'vouched' };
+    }
+    return this.#held.holds;
+  }
+
+  /** Is otherwise when a file that may decide has changed, or another hour has come. */
+  async #look(): Promise<string> {
+    const seen = [`${Math.floor(Date.now() / HOUR)}`];
+    for (const folder of ['trusted', 'rejected'] as const)
+      for (const name of await readdir(this.#folderOf(folder)).catch(() => [])) {
+        const file = await stat(join(this.#folderOf(folder), name)).catch(() => undefined);
+        seen.push(`${name} ${file?.mtimeMs} ${file?.size}`);
+      }
+    return seen.join('\n');
   }
 
   /** The folder of certificates and keys. */
@@ -171,8 +204,19 @@ export class Trust implements TrustStore {
     for (const folder of FOLDERS) await makeFolder(join(this.#folder, folder));
   }
 
-  /** All certificates, those that wait first. A file that is none is told by its name. */
+  /** All certificates, those that wait first. Of one that lies in several folders, put there by hand: rejected counts before trusted. */
   async #entries(): Promise<Entry[]> {
+    const entries = new Map<string, Entry>();
+    for (const entry of await this.#files()) {
+      const fingerprint = fingerprintOf(entry.chain[0]);
+      entries.delete(fingerprint);
+      entries.set(fingerprint, entry);
+    }
+    return [...entries.values()];
+  }
+
+  /** All files, by folder. One that is no certificate is told by its name. */
+  async #files(): Promise<Entry[]> {
     const entries: Entry[] = [];
     for (const folder of FOLDERS)
       for (const name of (await namesIn(join(this.#folder, folder))).sort()) {
@@ -190,6 +234,10 @@ export class Trust implements TrustStore {
 async function namesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => []);
   return names.filter((name) => /\.(pem|der|crt|cer)$/i.test(name));
+}
+
+function isOf({ chain: [held] }: Entry, certificate: X509Certificate): boolean {
+  return held.raw.equals(certificate.raw);
 }
 
 function trustedIn(entries: readonly Entry[]): X509Certificate[] {

@@ -102,7 +102,7 @@ export class Wire {
     const lost = () => this.break('the server closed the connection');
     line.client.on('connection_lost', lost).on('close', lost);
     line.session.on('session_closed', lost);
-    this.#warn();
+    void this.#warn();
   }
 
   /**
@@ -254,7 +254,7 @@ export class Wire {
 
   /** Asks for sign of life when there was none for a while; once a day looks at the calendar. */
   async #beat(keepAlive: number): Promise<void> {
-    if (performance.now() - this.#warnedAt > DAY) this.#warn();
+    if (performance.now() - this.#warnedAt > DAY) void this.#warn();
     if (this.#line.server && !(await this.#trust.holds(this.#line.server).catch(() => true)))
       this.break("the server's certificate is no longer trusted");
     if (this.silence >= keepAlive / 2) await this.#probe();
@@ -292,10 +292,14 @@ export class Wire {
     if (!this.#end) this.#heart = setInterval(() => void this.#beat(silence), silence / 2).unref();
   }
 
-  #warn(): void {
+  /** Tells of what ends soon: certificates, and the list of an authority that has not made the next. */
+  async #warn(): Promise<void> {
     this.#warnedAt = performance.now();
     const { server, own } = this.#line;
-    if (server) warnOfEnd("the server's certificate", server[0], this.log);
     warnOfEnd('our own OPC UA certificate', own, this.log);
+    if (!server) return;
+    warnOfEnd("the server's certificate", server[0], this.log);
+    const { note } = await this.#trust.judge(server).catch(() => ({ note: undefined }));
+    if (note !== undefined) this.log.warn(note);
   }
 }

@@ -75,17 +75,24 @@ export interface Authority {
   ): Promise<string>;
 }
 
-/** An authority that signed itself. */
-export async function makeAuthority(name = 'Plant CA'): Promise<Authority> {
-  const { crypto_utils: crypto } = await loadLibrary();
-  const keys = await crypto.generateKeyPair(2048);
-  const { cert } = await crypto.createSelfSignedCertificate({
-    privateKey: keys.privateKey,
-    subject: `CN=${name}`,
-    purpose: crypto.CertificatePurpose.ForCertificateAuthority,
-    ...validity(),
-  });
-  return authorityOf(cert, keys);
+/** An authority that signed itself, and so many others at most may stand between it and what it vouches for. */
+export async function makeAuthority(name = 'Plant CA', pathLength?: number): Promise<Authority> {
+  const { x509, getCrypto, generateKeyPair } = (await loadLibrary()).crypto_utils;
+  const keys = await generateKeyPair(2048);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      name: `CN=${name}`,
+      keys,
+      signingAlgorithm: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+      ...validity(),
+      extensions: [
+        new x509.BasicConstraintsExtension(true, pathLength, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      ],
+    },
+    getCrypto(),
+  );
+  return authorityOf(certificate.toString('pem'), keys);
 }
 
 async function authorityOf(certificate: string, keys: webcrypto.CryptoKeyPair): Promise<Authority> {

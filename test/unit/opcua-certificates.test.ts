@@ -84,6 +84,39 @@ describe('the store', () => {
     expect(await folder.trust.judge(one)).toEqual({ is: 'rejected' });
   });
 
+  test('one certificate on two connections waits once, for both', async () => {
+    const store = await trustingFolder();
+    const aside = (connection: string) =>
+      store.trust.putAside(chain(good), { connection, endpoint: 'opc.tcp://a', notes: [`for ${connection}`] });
+    expect([await aside('a'), await aside('b'), await aside('a')]).toEqual([true, true, false]);
+    expect(await store.trust.list()).toMatchObject([
+      { state: 'waiting', met: ['a at opc.tcp://a', 'b at opc.tcp://a'], notes: ['for a', 'for b'] },
+    ]);
+    store.done();
+  });
+
+  test('what is decided last counts, whatever was before', async () => {
+    const store = await trustingFolder();
+    const states = async () => (await store.trust.list()).map(({ state }) => state);
+    await store.trust.putAside(chain(good), { connection: 'a', endpoint: 'opc.tcp://a', notes: [] });
+    await store.trust.add(Buffer.from(good.certificate));
+    expect([(await store.trust.judge(chain(good))).is, await states()]).toEqual(['trusted', ['trusted']]);
+    await store.trust.decide(fingerprintOf(chain(good)[0]), 'rejected');
+    expect([(await store.trust.judge(chain(good))).is, await states()]).toEqual(['rejected', ['rejected']]);
+    await store.trust.add(Buffer.from(good.certificate));
+    expect([(await store.trust.judge(chain(good))).is, await states()]).toEqual(['trusted', ['trusted']]);
+    store.done();
+  });
+
+  test('one that lies in two folders, put there by hand, is rejected', async () => {
+    const store = await trustingFolder(good);
+    writeFileSync(join(store.data, 'pki', 'rejected', 'by-hand.der'), new X509Certificate(good.certificate).raw);
+    expect(await store.trust.judge(chain(good))).toEqual({ is: 'rejected' });
+    await store.trust.decide(fingerprintOf(chain(good)[0]), 'trusted');
+    expect((await store.trust.list()).map(({ state }) => state)).toEqual(['trusted']);
+    store.done();
+  });
+
   test('does not fill the disk with certificates that somebody makes up', async () => {
     const crowded = await trustingFolder();
     const aside = async (pem: PemIdentity) =>
@@ -91,7 +124,7 @@ describe('the store', () => {
     expect(await aside(good)).toBe(true);
     const waiting = join(crowded.data, 'pki', 'waiting');
     for (let count = 0; count < 100; count++) writeFileSync(join(waiting, `${count}.pem`), good.certificate);
-    expect(await aside(good)).toBe(false);
+    expect(await aside(await makePem())).toBe(false);
     crowded.done();
   });
 
@@ -138,9 +171,11 @@ describe('an authority that is trusted', () => {
     await add(authority.certificate);
     await add(leaf.certificate);
     expect(await judge(leaf)).toEqual({ is: 'trusted' });
+    const held = chain(leaf);
+    expect(await store.trust.holds(held)).toBe(true);
     await add(await authority.takeBack([leaf]));
     expect(await judge(leaf)).toEqual({ is: 'revoked', note: 'Plant CA has taken back Press 8' });
-    expect(await store.trust.holds(chain(leaf))).toBe(false);
+    expect(await store.trust.holds(held)).toBe(false);
     await expect(add(await authority.takeBack([], { made: new Date(Date.now() - DAY) }))).rejects.toThrow(/newer/);
   });
 
@@ -167,6 +202,24 @@ describe('an authority that is trusted', () => {
     expect(await judge(press, line)).toEqual({ is: 'revoked', note: 'Plant CA has taken back Line CA' });
     const old = await authority.sign({ name: 'Old CA', purpose: 'authority', until: new Date(Date.now() - 1000) });
     expect(await judge(await old.authority().sign({}), old)).toEqual({ is: 'unknown' });
+  });
+
+  test('vouches by way of no more others than it may', async () => {
+    for (const [allowed, is] of [
+      [0, 'unknown'],
+      [1, 'vouched'],
+    ] as const) {
+      const own = await trustingFolder();
+      const root = await makeAuthority('Root CA', allowed);
+      const line = await root.sign({ name: 'Line CA', purpose: 'authority' });
+      const press = await line.authority().sign({ name: 'Press 9' });
+      await own.trust.add(Buffer.from(root.certificate));
+      await own.trust.add(Buffer.from(await root.takeBack([])));
+      writeFileSync(join(own.data, 'pki', 'trusted', 'line.crl'), await line.authority().takeBack([]));
+      expect((await own.trust.judge(chain(press, line))).is).toBe(is);
+      expect((await own.trust.judge(chain(await root.sign({})))).is).toBe('vouched');
+      own.done();
+    }
   });
 
   test('is none by signing without being an authority', async () => {
