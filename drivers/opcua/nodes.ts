@@ -51,6 +51,11 @@ export class Nodes {
     return points.map((point) => known.get(point) as Place);
   }
 
+  /** The node of a point is gone: where a path leads has to be asked again. */
+  forget(device: Device<OpcuaDevice, OpcuaAddress>, point: Point<OpcuaAddress>): void {
+    this.#known.get(device)?.delete(point);
+  }
+
   /** The node that a text names: a path from the root of all, or a node id. */
   async named(text: string): Promise<Place> {
     if (!text.startsWith('/')) return this.#byId(text);

@@ -13,7 +13,7 @@ import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
 import { BUILT_IN, builtInName } from './built-in.js';
 import type { Nodes, Place } from './nodes.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
-import { flawOf, isBad, isSilence, type Status } from './status.js';
+import { flawOf, isBad, isGone, isSilence, type Status } from './status.js';
 import { decode, Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
@@ -89,7 +89,7 @@ export async function readPoints(
       else asked.push({ index, ask: askFor(place, points[index] as Point<OpcuaAddress>) });
     });
     const results = await wire.inParts('read', asked, (part) =>
-      readPart(
+      readAsked(
         wire,
         part.map(({ ask }) => ask),
       ),
@@ -101,8 +101,10 @@ export async function readPoints(
         bad(index, 'the server left it out of its answer');
         return;
       }
+      const point = points[index] as Point<OpcuaAddress>;
       answered ||= !isSilence(result.statusCode);
-      const { value, flaw } = judge(points[index] as Point<OpcuaAddress>, result);
+      if (isGone(result.statusCode)) nodes.forget(device, point);
+      const { value, flaw } = judge(point, result);
       values[index] = value;
       if (value !== null) latest = Math.max(latest, timeOf(result) ?? 0);
       if (flaw) flaws.set(index, flaw);
@@ -127,7 +129,11 @@ export async function readPoints(
   };
 }
 
-async function readPart(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> {
+/**
+ * What the server holds at some places, no more than it takes at once.
+ * @throws Fault; TidegateError DEVICE_UNAVAILABLE or LINK_DOWN
+ */
+export async function readAsked(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> {
   const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Source, nodesToRead });
   const { results } = await wire.call<{ results: DataValue[] | null }>(request);
   await openStructures(wire, results ?? []);

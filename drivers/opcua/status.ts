@@ -21,14 +21,29 @@ export function flawOf(status: Status): Flaw | undefined {
 }
 
 /** `node id unknown (BadNodeIdUnknown)`. */
-export function wordsOf({ value, name }: Status): string {
-  const [plain = ''] = name.split(/[#;]/);
-  const code = plain === '' ? `0x${(value >>> 0).toString(16).toUpperCase().padStart(8, '0')}` : plain;
+export function wordsOf(status: Status): string {
+  const plain = nameOf(status);
+  const code = plain === '' ? `0x${(status.value >>> 0).toString(16).toUpperCase().padStart(8, '0')}` : plain;
   const words = plain
     .replace(/^(Good|Uncertain|Bad)/, '')
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
     .toLowerCase();
   return words === '' ? code : `${words} (${code})`;
+}
+
+/** `BadNodeIdUnknown`, without what the lower bits add; empty when nobody knows it. */
+export function nameOf({ name }: Status): string {
+  return name.split(/[#;]/)[0] ?? '';
+}
+
+/** Whether values were lost between this one and the one before, since the item's queue was full (OPC UA Part 4 §7.39.1). */
+export function isOverflow({ value }: Status): boolean {
+  return (value & 0xc80) === 0x480;
+}
+
+/** The node is not there, or not any more. */
+export function isGone(status: Status): boolean {
+  return /^BadNodeId(Unknown|Invalid)$/.test(nameOf(status));
 }
 
 /** The server is there, but has no way to the device behind it. */
@@ -43,6 +58,6 @@ const SILENCE = new Set([
 ]);
 
 /** Whether a status says that the device behind the server gave no answer. */
-export function isSilence({ name }: Status): boolean {
-  return SILENCE.has(name.split(/[#;]/)[0] ?? '');
+export function isSilence(status: Status): boolean {
+  return SILENCE.has(nameOf(status));
 }

@@ -13,6 +13,8 @@ export interface Field {
   /** Number of the built-in type that a type of the server is made of. */
   readonly basicDataType?: number;
   readonly schema?: { readonly subType?: string };
+  /** Of a union: the number that says that it holds this field. */
+  readonly switchValue?: number;
 }
 
 /** What a structure's class says of its fields. */
@@ -37,9 +39,16 @@ function fieldsIn(schema: Schema): readonly Field[] {
   const inherited = base && base !== schema ? fieldsIn(base) : [];
   // A definition lists the fields of the types that it extends once more; the library, which knows them from there, would write them twice.
   schema.fields = (schema.fields ?? []).filter(({ name }) => !inherited.some((field) => field.name === name));
-  const fields = [...inherited, ...schema.fields];
+  const all = [...inherited, ...schema.fields];
+  // What says which field a union holds is none itself.
+  const fields = isUnion(all) ? all.filter(({ switchValue }) => switchValue !== undefined) : all;
   known.set(schema, fields);
   return fields;
+}
+
+/** Whether only one of the fields is held. */
+export function isUnion(fields: readonly Field[]): boolean {
+  return fields.some(({ switchValue }) => switchValue !== undefined);
 }
 
 /** Number of the built-in type that a field is made of; undefined for a structure. Enumerations are Int32 (OPC UA Part 6 §5.2.4). */

@@ -1,26 +1,22 @@
 /** Lets the server tell what changes: one subscription for the whole session, its monitored items spread over the devices. */
 import {
-  AttributeIds,
   CreateMonitoredItemsRequest,
   CreateSubscriptionRequest,
   type CreateSubscriptionResponse,
-  DataChangeFilter,
-  DataChangeTrigger,
-  DeadbandType,
   DeleteMonitoredItemsRequest,
-  MonitoringMode,
   PublishRequest,
   type PublishResponse,
   TimestampsToReturn,
 } from 'node-opcua-client';
 import type { Listener, Subscription } from '../../src/driver.js';
-import { messageOf, TidegateError } from '../../src/errors.js';
+import { isKind, messageOf } from '../../src/errors.js';
 import type { Device, Flaw, Point, Push, Value } from '../../src/model.js';
 import { type Change, makeChanges } from './changes.js';
+import { type ItemResult, itemOf, type Wish, wantsNoFilter } from './monitored-item.js';
 import type { Nodes } from './nodes.js';
-import { type Asked, askFor, judge, openStructures } from './reader.js';
+import { askFor, judge, openStructures } from './reader.js';
 import type { OpcuaAddress, OpcuaConnection, OpcuaDevice } from './schema.js';
-import { isBad, type Status, wordsOf } from './status.js';
+import { isBad, isGone, isOverflow, type Status, wordsOf } from './status.js';
 import { Fault, type Wire } from './wire.js';
 
 /** Publish requests that wait at the server, so that one is there while the answer to another travels: no more than the least server takes. */
@@ -30,11 +26,20 @@ const QUIET = 10_000;
 /** Milliseconds that a subscription outlives a client of which the server hears nothing. */
 const LIFETIME = 60_000;
 const ENDLESS = 2 ** 31 - 1;
+/** Milliseconds after which nodes that are gone are looked for again. */
+const AGAIN = 60_000;
 
 /** What one device subscribed to. */
 interface Feed {
+  readonly device: Device<OpcuaDevice, OpcuaAddress>;
   readonly points: readonly Point<OpcuaAddress>[];
   readonly listener: Listener;
+  /** Handle → the server's id of the item. */
+  readonly items: Map<number, number>;
+  /** Indexes of points whose nodes are gone, and of those of which the server lost values. */
+  readonly gone: Set<number>;
+  readonly overflown: Set<number>;
+  looking?: NodeJS.Timeout | undefined;
   closed: boolean;
 }
 
@@ -42,17 +47,6 @@ interface Feed {
 interface Target {
   readonly feed: Feed;
   readonly index: number;
-}
-
-interface Wish {
-  readonly index: number;
-  readonly ask: Asked;
-  readonly plain: boolean;
-}
-
-interface ItemResult {
-  readonly statusCode: Status;
-  readonly monitoredItemId: number;
 }
 
 interface Notification {
@@ -89,39 +83,39 @@ export class Monitor {
     points: readonly Point<OpcuaAddress>[],
     listener: Listener,
   ): Promise<Subscription<OpcuaAddress>> {
-    const feed: Feed = { points, listener, closed: false };
-    const items: [handle: number, id: number][] = [];
-    const polled = new Set(points.filter(({ address }) => address.mode === 'poll'));
+    const feed: Feed = {
+      device,
+      points,
+      listener,
+      closed: false,
+      items: new Map(),
+      gone: new Set(),
+      overflown: new Set(),
+    };
     this.#wire.onBroken((error) => {
+      clearInterval(feed.looking);
       if (!feed.closed) listener.broke(error);
     });
+    const polled = new Set(points);
     try {
-      const places = await this.#nodes.find(device, points);
-      const wishes: Wish[] = [];
-      points.forEach((point, index) => {
-        const place = places[index];
-        if (polled.has(point)) return;
-        if (place === undefined || typeof place === 'string') polled.add(point);
-        else wishes.push({ index, ask: askFor(place, point), plain: false });
-      });
+      const told = [...points.keys()].filter((index) => points[index]?.address.mode !== 'poll');
+      const wishes = await this.#wishes(feed, told);
       if (wishes.length > 0) {
         this.#opening ??= this.#open();
         const id = await this.#opening;
-        const refused = id === undefined ? wishes : await this.#monitor(id, feed, wishes, items);
-        for (const { index } of refused) polled.add(points[index] as Point<OpcuaAddress>);
+        const refused = id === undefined ? wishes : await this.#monitor(id, feed, wishes);
+        for (const wish of wishes) if (!refused.includes(wish)) polled.delete(pointOf(feed, wish));
       }
     } catch (error) {
       // Whether the server took them is not known: to open a new session leaves none behind.
-      if (error instanceof TidegateError && error.kind === 'retry') throw this.#wire.leave(error.message);
-      if (!(error instanceof Fault)) throw error;
-      this.#wire.log.info({ device: device.id }, `the server does not tell of changes: ${error.message}; it is polled`);
-      for (const point of points) polled.add(point);
+      throw isKind(error, 'retry') ? this.#wire.leave(messageOf(error)) : error;
     }
     return {
       polled: points.filter((point) => polled.has(point)),
       close: async () => {
         feed.closed = true;
-        await this.#remove(items);
+        clearInterval(feed.looking);
+        await this.#remove(feed, [...feed.items.keys()]);
       },
     };
   }
@@ -153,54 +147,96 @@ export class Monitor {
   }
 
   /** Creates items; those that the server refuses because of their filter once more without. Gives those that it does not take at all. */
-  async #monitor(id: number, feed: Feed, wishes: readonly Wish[], items: [number, number][]): Promise<Wish[]> {
-    const first = this.#nextHandle;
-    this.#nextHandle += wishes.length;
-    wishes.forEach(({ index }, at) => {
-      this.#targets.set(first + at, { feed, index });
-    });
-    const numbered = wishes.map((wish, at) => ({ wish, handle: first + at }));
-    const results = await this.#wire.inParts('monitor', numbered, async (part) => {
-      const request = new CreateMonitoredItemsRequest({
-        subscriptionId: id,
-        timestampsToReturn: TimestampsToReturn.Source,
-        itemsToCreate: part.map(({ wish, handle }) =>
-          itemOf(wish, feed.points[wish.index] as Point<OpcuaAddress>, handle),
-        ),
-      });
-      const { results: answers } = await this.#wire.call<{ results: ItemResult[] | null }>(request, this.#patience);
-      return answers ?? [];
-    });
-    const refused: Wish[] = [];
+  async #monitor(id: number, feed: Feed, wishes: readonly Wish[]): Promise<Wish[]> {
+    const open = new Map(wishes.map((wish) => [this.#nextHandle++, wish]));
+    for (const [handle, { index }] of open) this.#targets.set(handle, { feed, index });
     const again: Wish[] = [];
-    numbered.forEach(({ wish, handle }, at) => {
-      const result = results[at];
-      if (result && !isBad(result.statusCode)) {
-        items.push([handle, result.monitoredItemId]);
-        return;
-      }
-      this.#targets.delete(handle);
-      const point = feed.points[wish.index] as Point<OpcuaAddress>;
-      const filter = /Filter|Deadband/.test(result?.statusCode.name ?? '');
-      if (filter && !wish.plain && point.address.server_deadband !== undefined) again.push({ ...wish, plain: true });
-      else refused.push(wish);
-    });
-    if (again.length > 0) {
-      const names = again.map(({ index }) => feed.points[index]?.id).join(', ');
-      this.#wire.log.info(`the server has no deadband for ${names}: it tells every change`);
-      refused.push(...(await this.#monitor(id, feed, again, items)));
+    try {
+      await this.#wire.inParts('monitor', [...open], async (part) => {
+        const request = new CreateMonitoredItemsRequest({
+          subscriptionId: id,
+          timestampsToReturn: TimestampsToReturn.Source,
+          itemsToCreate: part.map(([handle, wish]) => itemOf(wish, pointOf(feed, wish), handle)),
+        });
+        const { results } = await this.#wire.call<{ results: ItemResult[] | null }>(request, this.#patience);
+        for (const [at, [handle, wish]] of part.entries()) {
+          const result = results?.[at];
+          if (result && !isBad(result.statusCode)) {
+            open.delete(handle);
+            feed.items.set(handle, result.monitoredItemId);
+            this.#checkQueue(pointOf(feed, wish), result);
+          } else if (wantsNoFilter(result, wish, pointOf(feed, wish))) {
+            open.delete(handle);
+            this.#targets.delete(handle);
+            again.push({ ...wish, plain: true });
+          }
+        }
+        return part;
+      });
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.#wire.log.info({ device: feed.device.id }, `the server does not tell of all changes: ${error.message}`);
     }
-    return refused;
+    for (const handle of open.keys()) this.#targets.delete(handle);
+    const refused = [...open.values()];
+    if (again.length === 0) return refused;
+    const names = again.map((wish) => pointOf(feed, wish).id).join(', ');
+    this.#wire.log.info(`the server has no deadband for ${names}: it tells every change`);
+    return [...refused, ...(await this.#monitor(id, feed, again))];
   }
 
-  async #remove(items: readonly [handle: number, id: number][]): Promise<void> {
-    for (const [handle] of items) this.#targets.delete(handle);
+  #checkQueue({ id, address: { queue } }: Point<OpcuaAddress>, { revisedQueueSize: kept }: ItemResult): void {
+    if (kept < queue)
+      this.#wire.log.warn(`the server keeps ${kept} values of ${id} between two publishings, not ${queue}`);
+  }
+
+  /** The node of an item is gone, and the item with it. It is looked for again, under another node id where it has a path. */
+  #lose(feed: Feed, index: number): void {
+    feed.gone.add(index);
+    this.#nodes.forget(feed.device, feed.points[index] as Point<OpcuaAddress>);
+    feed.looking ??= setInterval(() => {
+      this.#regain(feed).catch((error: unknown) => this.#wire.log.debug(`cannot look for nodes: ${messageOf(error)}`));
+    }, AGAIN).unref();
+  }
+
+  async #regain(feed: Feed): Promise<void> {
+    const id = await this.#opening;
+    if (id === undefined) return;
+    const lost = [...feed.items.keys()].filter((handle) => feed.gone.has(this.#targets.get(handle)?.index ?? -1));
+    await this.#remove(feed, lost);
+    const wishes = await this.#wishes(feed, [...feed.gone]);
+    const refused = await this.#monitor(id, feed, wishes);
+    if (feed.closed) return this.#remove(feed, [...feed.items.keys()]);
+    for (const wish of wishes) if (!refused.includes(wish)) feed.gone.delete(wish.index);
+    if (feed.gone.size === 0) {
+      clearInterval(feed.looking);
+      feed.looking = undefined;
+    }
+  }
+
+  /** What is to be asked for some points of a feed: those whose nodes can be found. */
+  async #wishes({ device, points }: Feed, indexes: readonly number[]): Promise<Wish[]> {
+    const wanted = indexes.map((index) => points[index] as Point<OpcuaAddress>);
+    const places = await this.#nodes.find(device, wanted);
+    return indexes.flatMap((index, at): Wish[] => {
+      const place = places[at];
+      return place === undefined || typeof place === 'string'
+        ? []
+        : [{ index, ask: askFor(place, points[index] as Point<OpcuaAddress>), plain: false }];
+    });
+  }
+
+  async #remove(feed: Feed, handles: readonly number[]): Promise<void> {
+    const items = handles.map((handle) => feed.items.get(handle) as number);
+    for (const handle of handles) {
+      feed.items.delete(handle);
+      this.#targets.delete(handle);
+    }
     const subscriptionId = await this.#opening?.catch(() => undefined);
-    if (subscriptionId === undefined || items.length === 0) return;
-    const work = this.#wire.inParts('monitor', items, async (part) => {
-      const request = new DeleteMonitoredItemsRequest({ subscriptionId, monitoredItemIds: part.map(([, id]) => id) });
-      await this.#wire.call(request);
-      return part;
+    if (subscriptionId === undefined) return;
+    const work = this.#wire.inParts('monitor', items, async (monitoredItemIds) => {
+      await this.#wire.call(new DeleteMonitoredItemsRequest({ subscriptionId, monitoredItemIds }));
+      return monitoredItemIds;
     });
     await work.catch(() => {});
   }
@@ -249,6 +285,15 @@ export class Monitor {
     }
   }
 
+  /** What a status says beside the quality of its value. */
+  #heed(feed: Feed, index: number, status: Status): void {
+    if (isGone(status)) this.#lose(feed, index);
+    if (!isOverflow(status) || feed.overflown.has(index)) return;
+    feed.overflown.add(index);
+    const what = `the server lost values of ${feed.points[index]?.id} between two publishings`;
+    this.#wire.log.warn({ device: feed.device.id }, `${what}: raise its queue, or publish more often`);
+  }
+
   /** Hands on what changed: one push for each device and instant. */
   #tell(changes: readonly Change[]): void {
     let push: Draft | undefined;
@@ -260,7 +305,8 @@ export class Monitor {
       const target = this.#targets.get(change.clientHandle);
       if (!target) continue;
       const { feed, index } = target;
-      const { at } = change;
+      const { at, statusCode } = change;
+      if (statusCode.value !== 0) this.#heed(feed, index, statusCode);
       push = drafts.get(feed);
       if (push && (push.at !== at || (index <= push.last && push.indexes.includes(index)))) {
         send(feed, push);
@@ -308,27 +354,6 @@ function pushOf({ at, indexes, values, flaws, sorted }: Draft): Push {
   };
 }
 
-function itemOf({ ask, plain }: Wish, { address, every }: Point<OpcuaAddress>, clientHandle: number) {
-  const { sampling, queue, server_deadband: deadband } = address;
-  return {
-    itemToMonitor: { ...ask, attributeId: AttributeIds.Value },
-    monitoringMode: MonitoringMode.Reporting,
-    requestedParameters: {
-      clientHandle,
-      samplingInterval: sampling ?? every,
-      discardOldest: true,
-      queueSize: queue,
-      ...(deadband !== undefined && !plain && { filter: filterOf(deadband) }),
-    },
-  };
-}
-
-/** A filter of the server (OPC UA Part 4 §7.22.2): `2%` is of the variable's EURange. */
-function filterOf(deadband: number | string): DataChangeFilter {
-  const percent = typeof deadband === 'string';
-  return new DataChangeFilter({
-    trigger: DataChangeTrigger.StatusValue,
-    deadbandType: percent ? DeadbandType.Percent : DeadbandType.Absolute,
-    deadbandValue: percent ? Number.parseFloat(deadband) : deadband,
-  });
+function pointOf({ points }: Feed, { index }: Wish): Point<OpcuaAddress> {
+  return points[index] as Point<OpcuaAddress>;
 }

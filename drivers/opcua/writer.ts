@@ -4,9 +4,9 @@ import { TidegateError } from '../../src/errors.js';
 import type { Device, Point, Value } from '../../src/model.js';
 import { encode } from './encode.js';
 import type { Nodes } from './nodes.js';
-import { type Asked, askFor, openStructures } from './reader.js';
+import { type Asked, askFor, readAsked } from './reader.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
-import { isBad, type Status, wordsOf } from './status.js';
+import { isBad, nameOf, type Status, wordsOf } from './status.js';
 import { Unfit, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
@@ -47,17 +47,16 @@ export async function writePoint(
 }
 
 function asError(id: string, status: Status): TidegateError {
-  const later = LATER.test(status.name);
+  const later = LATER.test(nameOf(status));
   return new TidegateError(later ? 'DEVICE_UNAVAILABLE' : 'WRITE_REFUSED', `${id}: ${wordsOf(status)}`);
 }
 
 /** What the variable holds now; nothing yet of the type that it is declared to hold, when it holds nothing. */
-async function heldBy(wire: Wire, { nodeId }: Asked): Promise<Variant> {
-  const [now] = await wire.readValues([nodeId]);
-  if (now) await openStructures(wire, [now]);
+async function heldBy(wire: Wire, ask: Asked): Promise<Variant> {
+  const [now] = await readAsked(wire, [ask]);
   const held = now?.value as unknown as Variant | undefined;
   if (held && held.dataType !== 0) return held;
-  const declared = await wire.session.getBuiltInDataType(nodeId).catch(() => undefined);
+  const declared = await wire.session.getBuiltInDataType(ask.nodeId).catch(() => undefined);
   if (declared) return { dataType: declared, arrayType: 0, value: null };
   throw new Fault(now?.statusCode ?? { value: 0x8000_0000, name: 'BadTypeMismatch' });
 }

@@ -1,47 +1,39 @@
 /** Structures and enumerations of the server's own types: told, asked for, written; and those that nobody can read. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { opcua } from '../../drivers/opcua/index.js';
-import type { OpcuaConnection } from '../../drivers/opcua/schema.js';
-import type { BrowsedNode, Session } from '../../src/driver.js';
+import { describe, expect, test } from 'vitest';
+import type { BrowsedNode } from '../../src/driver.js';
 import { isKind } from '../../src/errors.js';
 import { Structure } from '../../src/model.js';
-import { driverContext } from '../support/driver-context.js';
-import { makePem, trustingFolder } from '../support/opcua-identity.js';
+import { opcuaBench } from '../support/opcua-bench.js';
 import { Told } from '../support/opcua-listener.js';
-import { type Peer, PRESS, startPeer } from '../support/opcua-peer.js';
+import { PRESS } from '../support/opcua-peer.js';
 import { deviceOf, nodeOf, pointOf } from '../support/opcua-points.js';
 
 const signal = new AbortController().signal;
 const AXIS = { Position: 1.25, Name: 'X', Trace: [1, -2, 3], Phase: 2, Travel: { Low: -10, High: 10 } };
+const RACK = [
+  { Name: 'Drill', Wear: 0.5 },
+  { Name: 'Mill', Wear: 0.5 },
+];
 const axis = pointOf('json', 'Axis', { access: 'read-write' });
 const drive = pointOf('json', 'Drive', { access: 'read-write' });
 const tool = pointOf('json', 'Tool', { access: 'read-write' });
-const POINTS = [axis, drive, tool, pointOf('int32', 'Phase'), pointOf('json', 'Opaque'), pointOf('float64', 'Temp')];
-const TRUTH = [AXIS, { ...AXIS, Load: 0.25 }, { Name: 'Drill' }, 1, null, 21.5];
+const choice = pointOf('json', 'Choice', { access: 'read-write' });
+const tools = pointOf('json', 'Tools', { access: 'read-write' });
+const mill = pointOf('json', 'Tools', { access: 'read-write', range: '1' });
+const POINTS = [
+  axis,
+  drive,
+  tool,
+  pointOf('int32', 'Phase'),
+  pointOf('json', 'Opaque'),
+  pointOf('float64', 'Temp'),
+  choice,
+  tools,
+];
+const TRUTH = [AXIS, { ...AXIS, Load: 0.25 }, { Name: 'Drill' }, 1, null, 21.5, { Count: 5 }, RACK];
 const device = deviceOf(POINTS);
 
-let peer: Peer;
-let folder: Awaited<ReturnType<typeof trustingFolder>>;
-let session: Session;
-beforeAll(async () => {
-  const identity = await makePem();
-  folder = await trustingFolder(identity);
-  peer = await startPeer({ identity });
-}, 60_000);
-afterEach(() => session.close());
-afterAll(async () => {
-  await peer.kill();
-  folder.done();
-});
-
-async function connect(): Promise<Session> {
-  const written = { endpoint: peer.endpoint, publishing: '20ms' };
-  session = (await opcua.open(
-    opcua.connection.parse(written) as OpcuaConnection,
-    driverContext(folder.data),
-  )) as Session;
-  return session;
-}
+const { connect } = opcuaBench();
 
 const plain = (value: unknown): unknown => (value instanceof Structure ? value.toJSON() : value);
 
@@ -63,7 +55,8 @@ test('told by a subscription, the same', async () => {
 
 describe('written', () => {
   const write = async (point: typeof axis, value: unknown): Promise<unknown> => {
-    await (await connect()).write?.(device, point, Structure.of(value), signal);
+    const session = await connect();
+    await session.write?.(device, point, Structure.of(value), signal);
     return plain((await session.read(device, [point], { signal })).values[0]);
   };
 
@@ -77,6 +70,18 @@ describe('written', () => {
     });
     expect(await write(drive, { Load: 0.5, Name: 'Y' })).toEqual({ ...AXIS, Load: 0.5, Name: 'Y' });
     expect(await write(tool, { Wear: 0.5 })).toEqual({ Name: 'Drill', Wear: 0.5 });
+  });
+
+  test('a choice holds one field, whichever it held before', async () => {
+    expect(await write(choice, { Text: 'five' })).toEqual({ Text: 'five' });
+    expect(await write(choice, { Count: 6 })).toEqual({ Count: 6 });
+    for (const value of [{}, { Count: 1, Text: 'one' }])
+      await expect(write(choice, value)).rejects.toThrow(/write one of its fields: Count, Text/);
+  });
+
+  test('one of a list, by its range: the fields that are left out are its own', async () => {
+    expect(await write(mill, { Wear: 0.25 })).toEqual([{ Name: 'Mill', Wear: 0.25 }]);
+    expect(await write(tools, [RACK[0], RACK[1]])).toEqual(RACK);
   });
 
   const refusals: [value: unknown, why: RegExp][] = [

@@ -1,46 +1,23 @@
 /** Values over OPC UA: subscriptions, limits of servers, writes, browsing, and the way back after each kind of end. */
 import pino from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { opcua } from '../../drivers/opcua/index.js';
-import type { OpcuaConnection } from '../../drivers/opcua/schema.js';
-import type { BrowsedNode, Driver, Session } from '../../src/driver.js';
+import type { BrowsedNode, Driver } from '../../src/driver.js';
 import { isKind } from '../../src/errors.js';
 import { type Batch, Structure } from '../../src/model.js';
 import { type Poller, startPoller } from '../../src/polling/poller.js';
 import { driverContext } from '../support/driver-context.js';
-import { makePem, trustingFolder } from '../support/opcua-identity.js';
+import { opcuaBench } from '../support/opcua-bench.js';
+import { makePem } from '../support/opcua-identity.js';
 import { Told } from '../support/opcua-listener.js';
-import { type Peer, type PemIdentity, PRESS, startPeer } from '../support/opcua-peer.js';
+import { type Peer, PRESS, startPeer } from '../support/opcua-peer.js';
 import { deviceOf, nodeOf, pointOf } from '../support/opcua-points.js';
 
 const signal = new AbortController().signal;
 const MANY = 40;
 
-let identity: PemIdentity;
-let peer: Peer;
-let folder: Awaited<ReturnType<typeof trustingFolder>>;
-const open: Session[] = [];
-
-beforeAll(async () => {
-  identity = await makePem();
-  folder = await trustingFolder(identity);
-  peer = await startPeer({ identity, many: MANY });
-}, 60_000);
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((session) => session.close()));
-});
-afterAll(async () => {
-  await peer.kill();
-  folder.done();
-});
-
-async function connect(keys: object = {}, endpoint = peer.endpoint): Promise<Session> {
-  const written = { endpoint, publishing: '20ms', keep_alive: '200ms', ...keys };
-  const connection = opcua.connection.parse(written) as OpcuaConnection;
-  const session = (await opcua.open(connection, driverContext(folder.data))) as Session;
-  open.push(session);
-  return session;
-}
+const bench = opcuaBench({ many: MANY });
+const { connect } = bench;
 
 test('every kind of value, as its point asks for it', async () => {
   const points = [
@@ -107,8 +84,8 @@ test('a structure of the standard, by its fields', async () => {
 
 test('what is read has the time of its source: the latest, for then all of it held', async () => {
   const [early, late] = [Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2)];
-  await peer.tell({ what: 'set', node: 'Spoilt', value: 5, at: early });
-  await peer.tell({ what: 'set', node: 'Temp', value: 21.5, at: late });
+  await bench.peer.tell({ what: 'set', node: 'Spoilt', value: 5, at: early });
+  await bench.peer.tell({ what: 'set', node: 'Temp', value: 21.5, at: late });
   const points = [pointOf('float64', 'Spoilt'), pointOf('float64', 'Temp'), pointOf('float64', 'Nowhere')];
   const session = await connect();
   for (const [count, at] of [
@@ -130,7 +107,7 @@ test('relative paths begin at the root of their device', async () => {
 
 describe('a subscription', () => {
   test('begins with all values, then tells changes with the time and quality of their source', async () => {
-    await peer.tell({ what: 'set', node: 'Spoilt', value: 5 });
+    await bench.peer.tell({ what: 'set', node: 'Spoilt', value: 5 });
     const session = await connect();
     const points = [
       pointOf('float64', 'Temp'),
@@ -148,17 +125,17 @@ describe('a subscription', () => {
     ]);
 
     const at = Date.UTC(2026, 0, 1, 12);
-    await peer.tell({ what: 'set', node: 'Spoilt', value: 6, at });
+    await bench.peer.tell({ what: 'set', node: 'Spoilt', value: 6, at });
     await told.until(() => told.latest.get(1) === 6);
     expect(told.pushes.at(-1)).toEqual({ indexes: [1], values: [6], at });
 
-    await peer.tell({ what: 'status', node: 'Spoilt', status: 'UncertainLastUsableValue' });
+    await bench.peer.tell({ what: 'status', node: 'Spoilt', status: 'UncertainLastUsableValue' });
     await told.until(() => told.pushes.at(-1)?.flaws !== undefined);
     expect(told.pushes.at(-1)).toMatchObject({ indexes: [1], values: [6] });
     const uncertain = { quality: 'uncertain', reason: 'last usable value (UncertainLastUsableValue)' };
     expect(told.pushes.at(-1)?.flaws?.get(0)).toEqual(uncertain);
 
-    await peer.tell({ what: 'status', node: 'Spoilt', status: 'BadSensorFailure' });
+    await bench.peer.tell({ what: 'status', node: 'Spoilt', status: 'BadSensorFailure' });
     await told.until(() => told.latest.get(1) === null);
     const bad = { quality: 'bad', reason: 'sensor failure (BadSensorFailure)' };
     expect(told.pushes.at(-1)?.flaws?.get(0)).toEqual(bad);
@@ -171,15 +148,60 @@ describe('a subscription', () => {
   test('a queue keeps what came between two publishings, in order', async () => {
     const session = await connect({ publishing: '300ms' });
     const points = [pointOf('float64', 'Spoilt', { sampling: '0ms', queue: 50 } as never)];
-    await peer.tell({ what: 'set', node: 'Spoilt', value: 0 });
+    await bench.peer.tell({ what: 'set', node: 'Spoilt', value: 0 });
     const told = new Told();
     await session.subscribe?.(deviceOf(points), points, told);
     await told.until(() => told.latest.has(0));
     for (let value = 1; value <= 20; value++)
-      await peer.tell({ what: 'set', node: 'Spoilt', value, at: Date.UTC(2026, 0, 1) + value });
+      await bench.peer.tell({ what: 'set', node: 'Spoilt', value, at: Date.UTC(2026, 0, 1) + value });
     await told.until(() => told.latest.get(0) === 20);
     const values = told.pushes.flatMap((push) => push.values);
     expect(values.slice(values.indexOf(1))).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+  });
+
+  test('a queue that was full is warned of, once', async () => {
+    const warnings: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line).msg) });
+    const session = await connect({ publishing: '500ms' }, { log });
+    const points = [pointOf('float64', 'Spoilt', { sampling: '0ms', queue: 2 } as never)];
+    const told = new Told();
+    await session.subscribe?.(deviceOf(points), points, told);
+    await told.until(() => told.latest.has(0));
+    for (const last of [100, 200]) {
+      for (let value = last - 20; value <= last; value++) await bench.peer.tell({ what: 'set', node: 'Spoilt', value });
+      await told.until(() => told.latest.get(0) === last);
+    }
+    expect(warnings.filter((text) => text.includes('lost values of Spoilt'))).toHaveLength(1);
+  });
+
+  test('what a server takes away and brings back is told again, by its path under whatever node id', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const session = await connect();
+      const byPath = { path: `/Objects/nsu=${PRESS};Press/nsu=${PRESS};Speed` };
+      const points = [pointOf('float64', 'Speed'), pointOf('float64', 'Speed', byPath), pointOf('float64', 'Temp')];
+      const told = new Told();
+      await session.subscribe?.(deviceOf(points), points, told);
+      await told.until(() => told.latest.size === 3);
+      const read = async () => (await session.read(deviceOf(points), points, { signal })).values;
+      expect(await read()).toEqual([230.15, 230.15, 21.5]);
+      await bench.peer.tell({ what: 'remove', node: 'Speed' });
+      await told.until(() => told.latest.get(0) === null && told.latest.get(1) === null);
+      expect(await read()).toEqual([null, null, 21.5]);
+      await bench.peer.tell({ what: 'restore', node: 'Speed', as: 'Speed.2', value: 7 });
+      vi.advanceTimersByTime(60_000);
+      await told.until(() => told.latest.get(1) === 7);
+      expect(told.latest.get(0)).toBeNull();
+      await bench.peer.tell({ what: 'remove', node: 'Speed' });
+      await told.until(() => told.latest.get(1) === null);
+      await bench.peer.tell({ what: 'restore', node: 'Speed', value: 230.15 });
+      vi.advanceTimersByTime(60_000);
+      await told.until(() => told.latest.get(0) === 230.15 && told.latest.get(1) === 230.15);
+      expect(told.latest.get(2)).toBe(21.5);
+      expect(told.error).toBeUndefined();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('a deadband is the server’s where it has one, and left out where not', async () => {
@@ -193,8 +215,8 @@ describe('a subscription', () => {
     expect(subscription?.polled).toEqual([]);
     await told.until(() => told.latest.size === 2);
     // A tenth of 0 … 200 is 20: the step of 10 stays untold.
-    await peer.tell({ what: 'set', node: 'Flow', value: 110 });
-    await peer.tell({ what: 'set', node: 'Flow', value: 140 });
+    await bench.peer.tell({ what: 'set', node: 'Flow', value: 110 });
+    await bench.peer.tell({ what: 'set', node: 'Flow', value: 140 });
     await told.until(() => told.latest.get(0) === 140);
     expect(told.pushes.flatMap((push) => push.values)).not.toContain(110);
   });
@@ -210,14 +232,14 @@ describe('servers that allow little', () => {
   test('few nodes in one call, other numbers of namespaces, no subscriptions', async () => {
     const limits = { maxNodesPerRead: 7, maxNodesPerTranslateBrowsePathsToNodeIds: 2, maxMonitoredItemsPerCall: 3 };
     const little = await startPeer({
-      identity,
+      identity: bench.identity,
       many: MANY,
       limits,
       before: ['urn:first', 'urn:second'],
       noSubscriptions: true,
     });
     try {
-      const session = await connect({}, little.endpoint);
+      const session = await connect({ endpoint: little.endpoint });
       const all = [...points, ...paths];
       const { values, flaws } = await session.read(deviceOf(all), all, { signal });
       expect(flaws).toBeUndefined();
@@ -230,10 +252,24 @@ describe('servers that allow little', () => {
     }
   }, 60_000);
 
-  test('few monitored items in one call', async () => {
-    const little = await startPeer({ identity, many: MANY, limits: { maxMonitoredItemsPerCall: 3 } });
+  test('fewer monitored items than are asked for: those are told, the others polled', async () => {
+    const limits = { maxMonitoredItemsPerCall: 3 };
+    const little = await startPeer({ identity: bench.identity, many: MANY, limits, itemRequests: 2 });
     try {
-      const session = await connect({}, little.endpoint);
+      const session = await connect({ endpoint: little.endpoint });
+      const told = new Told();
+      const subscription = await session.subscribe?.(deviceOf(points), points, told);
+      expect(subscription?.polled).toEqual(points.slice(6));
+      await told.until(() => told.latest.size === 6);
+    } finally {
+      await little.kill();
+    }
+  }, 60_000);
+
+  test('few monitored items in one call', async () => {
+    const little = await startPeer({ identity: bench.identity, many: MANY, limits: { maxMonitoredItemsPerCall: 3 } });
+    try {
+      const session = await connect({ endpoint: little.endpoint });
       const told = new Told();
       const subscription = await session.subscribe?.(deviceOf(points), points, told);
       expect(subscription?.polled).toEqual([]);
@@ -259,7 +295,7 @@ describe('writing', () => {
     const session = await connect();
     const point = pointOf(type, node, { access: 'read-write' });
     await session.write?.(deviceOf([point]), point, raw, signal);
-    expect(await peer.tell({ what: 'read', node })).toEqual(held);
+    expect(await bench.peer.tell({ what: 'read', node })).toEqual(held);
   });
 
   const refusals: [node: string, raw: never, why: RegExp][] = [
@@ -308,7 +344,7 @@ describe('the way back', () => {
     const written = { endpoint: target.endpoint, publishing: '20ms', keep_alive: '200ms', timeout: '1s' };
     const points = [pointOf('float64', 'Temp'), pointOf('float64', 'Spoilt', { mode: 'poll', every: 50 })];
     const poller = startPoller({
-      ...driverContext(folder.data),
+      ...driverContext(bench.folder.data),
       driver: opcua as Driver,
       settings: opcua.connection.parse(written),
       devices: [deviceOf(points)],
@@ -323,7 +359,7 @@ describe('the way back', () => {
   }
 
   test('after a session or a subscription that expired, and after a restart: one session, one subscription', async () => {
-    let target = await startPeer({ identity });
+    let target = await startPeer({ identity: bench.identity });
     const { poller, next } = run(target);
     try {
       await next();
@@ -335,7 +371,7 @@ describe('the way back', () => {
       }
       const back = next();
       await target.kill();
-      target = await startPeer({ identity, port: target.port });
+      target = await startPeer({ identity: bench.identity, port: target.port });
       await back;
       expect(await target.tell({ what: 'count' })).toEqual({ sessions: 1, subscriptions: 1 });
       expect(poller.state('press').state).toBe('online');
@@ -346,7 +382,7 @@ describe('the way back', () => {
   }, 60_000);
 
   test('a server that comes back with another certificate waits for trust again', async () => {
-    let target = await startPeer({ identity });
+    let target = await startPeer({ identity: bench.identity });
     const { poller, next } = run(target);
     try {
       await next();

@@ -33,6 +33,8 @@ export interface Plant {
   /** Its operation limits: `maxNodesPerRead`, … */
   readonly limits?: Readonly<Record<string, number>>;
   readonly noSubscriptions?: boolean;
+  /** Answers so many requests for monitored items, and refuses all others as a whole. */
+  readonly itemRequests?: number;
   /** Namespaces before that of the press, so that its number differs. */
   readonly before?: readonly string[];
   /** Nodes `Many.0` … */
@@ -44,6 +46,9 @@ export type Order =
   | { readonly what: 'set'; readonly node: string; readonly value: unknown; readonly at?: number }
   | { readonly what: 'status'; readonly node: string; readonly status: string }
   | { readonly what: 'read'; readonly node: string }
+  /** Takes a variable away, as a new program in a PLC does, or brings it back, with another node id where one is named. */
+  | { readonly what: 'remove'; readonly node: string }
+  | { readonly what: 'restore'; readonly node: string; readonly as?: string; readonly value: number }
   | { readonly what: 'count' }
   /** From now on lets in only these certificates (SHA-256), or all. */
   | { readonly what: 'accept'; readonly fingerprints?: readonly string[] }

@@ -10,7 +10,7 @@ type Space = NonNullable<OPCUAServer['engine']['addressSpace']>;
 type Variable = ReturnType<ReturnType<Space['getOwnNamespace']>['addVariable']>;
 
 /** Variables by the text of their node id. */
-export type Variables = ReadonlyMap<string, Variable>;
+export type Variables = Map<string, Variable>;
 
 /** Variable → its type, its value, and whether it can be written; a type in brackets is an array. */
 const HOLDS: readonly [name: string, type: string, value: unknown, access?: 'write'][] = [
@@ -67,12 +67,14 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
   const axisType = space.findDataType('Axis', types) as never;
   const driveType = space.findDataType('Drive', types) as never;
   const toolType = space.findDataType('Tool', types) as never;
+  const choiceType = space.findDataType('Choice', types) as never;
   const secretType = space.findDataType('Secret', types) as never;
   const axis = { position: 1.25, name: 'X', trace: [1, -2, 3], phase: 2, travel: { low: -10, high: 10 } };
   const typed: readonly [string, dataType: unknown, unknown][] = [
     ['Axis', axisType, space.constructExtensionObject(axisType, axis)],
     ['Drive', driveType, space.constructExtensionObject(driveType, { ...axis, load: 0.25 })],
     ['Tool', toolType, space.constructExtensionObject(toolType, { name: 'Drill' })],
+    ['Choice', choiceType, space.constructExtensionObject(choiceType, { count: 5 })],
     ['Opaque', secretType, space.constructExtensionObject(secretType, { Code: 1 })],
     ['Phase', space.findDataType('Phase', types), 1],
   ];
@@ -89,6 +91,19 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
     variable.setValueFromSource({ dataType: name === 'Phase' ? 'Int32' : 'ExtensionObject', value } as never);
     variables.set(name, variable);
   }
+  const tools = ['Drill', 'Mill'].map((name) => space.constructExtensionObject(toolType, { name, wear: 0.5 }));
+  const rack = own.addVariable({
+    componentOf: press,
+    browseName: 'Tools',
+    nodeId: 's=Tools',
+    dataType: toolType,
+    valueRank: 1,
+    accessLevel: 'CurrentRead | CurrentWrite',
+    userAccessLevel: 'CurrentRead | CurrentWrite',
+    minimumSamplingInterval: 0,
+  });
+  rack.setValueFromSource({ dataType: 'ExtensionObject', arrayType: VariantArrayType.Array, value: tools } as never);
+  variables.set('Tools', rack);
   // What it is made of, nobody can ask any more.
   space.deleteNode(makeNodeId(5003, types));
   for (let index = 0; index < many; index++) add(`Many.${index}`, 'Double', index);
@@ -118,4 +133,19 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
   variables.set('Flow', range as Variable);
   range.setValueFromSource({ dataType: 'Double', value: 100 });
   return variables;
+}
+
+/** Brings back a variable of the press that was taken away, under another node id where one is named. */
+export function restore(
+  server: OPCUAServer,
+  variables: Variables,
+  { node, as = node, value }: { readonly node: string; readonly as?: string; readonly value: number },
+): void {
+  const space = server.engine.addressSpace as Space;
+  const own = space.getNamespace(space.getNamespaceIndex(PRESS)) as ReturnType<Space['getOwnNamespace']>;
+  const press = own.findNode('s=Press') as never;
+  const where = { componentOf: press, browseName: node, nodeId: `s=${as}`, minimumSamplingInterval: 0 };
+  const variable = own.addVariable({ ...where, dataType: 'Double' }) as Variable;
+  variable.setValueFromSource({ dataType: 'Double', value });
+  variables.set(node, variable);
 }

@@ -2,15 +2,16 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ServerSecureChannelLayer } from 'node-opcua-client';
 import type { OPCUAServer } from 'node-opcua-server';
 import { namesOf } from '../../drivers/opcua/certificate.js';
 import { loadLibrary } from '../../drivers/opcua/library.js';
 import { prepareServer } from '../../drivers/opcua/server.js';
 import type { Order, Plant } from './opcua-peer.js';
-import { fillPress, type Variables } from './opcua-press.js';
+import { fillPress, restore, type Variables } from './opcua-press.js';
 import { TYPES_NODESET } from './opcua-types.js';
 
-const { StatusCodes, Variant } = await loadLibrary();
+const { ServiceFault, StatusCodes, Variant } = await loadLibrary();
 const { nodesets } = await import('node-opcua-nodesets');
 const plant = JSON.parse(process.argv[2] ?? '{}') as Plant;
 const certificate = new X509Certificate(plant.identity.certificate);
@@ -42,6 +43,7 @@ const server = await prepareServer({
 });
 const variables: Variables = await fillPress(server, plant);
 if (plant.noSubscriptions) server.engine.serverCapabilities.maxSubscriptionsPerSession = 0;
+if (plant.itemRequests !== undefined) refuseItems(server, plant.itemRequests);
 await server.start();
 process.on('message', (order: Order) => {
   void obey(order).then((answer) => process.send?.({ answer: answer ?? null }));
@@ -66,6 +68,13 @@ async function obey(order: Order): Promise<unknown> {
     }
     case 'read':
       return variables.get(order.node)?.readValue().value.value;
+    case 'remove': {
+      const variable = variables.get(order.node);
+      if (variable) server.engine.addressSpace?.deleteNode(variable);
+      return undefined;
+    }
+    case 'restore':
+      return restore(server, variables, order);
     case 'count':
       return { sessions: server.currentSessionCount, subscriptions: server.currentSubscriptionCount };
     case 'accept':
@@ -89,6 +98,21 @@ async function obey(order: Order): Promise<unknown> {
       await server.shutdown(order.grace ?? 0);
       return undefined;
   }
+}
+
+/** From one request on, a fault instead of an answer. */
+function refuseItems(of: OPCUAServer, after: number): void {
+  let left = after;
+  of.on('newChannel', (channel: ServerSecureChannelLayer) => {
+    const send = channel.send_response.bind(channel);
+    channel.send_response = (type, response, message, done) => {
+      const refused = response.schema.name === 'CreateMonitoredItemsResponse' && --left < 0;
+      const fault = { responseHeader: { requestHandle: response.responseHeader.requestHandle } };
+      const answer = refused ? new ServiceFault(fault) : response;
+      if (refused) answer.responseHeader.serviceResult = StatusCodes.BadResourceUnavailable;
+      send(type, answer, message, done);
+    };
+  });
 }
 
 interface ServerSession {

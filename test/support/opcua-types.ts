@@ -3,7 +3,7 @@
 /** The namespace of these types. */
 export const TYPES = 'http://acme.com/UA/Press/Types/';
 
-/** `Phase`: Stopped, Running, Fault. `Axis` has one, a list and a structure of the standard; `Drive` extends it. A `Tool` has a field that may be missing. */
+/** `Phase`: Stopped, Running, Fault. `Axis` has one, a list and a structure of the standard; `Drive` extends it. A `Tool` has a field that may be missing, a `Choice` one of two. */
 export const TYPES_NODESET = `<?xml version="1.0" encoding="utf-8"?>
 <UANodeSet xmlns="http://opcfoundation.org/UA/2011/03/UANodeSet.xsd" xmlns:uax="http://opcfoundation.org/UA/2008/02/Types.xsd">
   <NamespaceUris><Uri>${TYPES}</Uri></NamespaceUris>
@@ -52,18 +52,19 @@ ${structure(
 )}
 ${structure(3002, 'Drive', 'ns=1;i=3001', '<Field Name="Load" DataType="Double" />')}
 ${structure(3004, 'Tool', 'i=22', '<Field Name="Name" DataType="String" /><Field Name="Wear" DataType="Double" IsOptional="true" />')}
+${structure(3005, 'Choice', 'i=12756', '<Field Name="Count" DataType="Int32" /><Field Name="Text" DataType="String" />', ' IsUnion="true"')}
 ${structure(3003, 'Secret', 'i=22', '<Field Name="Code" DataType="Int32" />')}
 </UANodeSet>
 `;
 
-function structure(id: number, name: string, base: string, fields: string): string {
+function structure(id: number, name: string, base: string, fields: string, kind = ''): string {
   return `  <UADataType NodeId="ns=1;i=${id}" BrowseName="1:${name}">
     <DisplayName>${name}</DisplayName>
     <References>
       <Reference ReferenceType="HasSubtype" IsForward="false">${base}</Reference>
       <Reference ReferenceType="HasEncoding">ns=1;i=${id + 2000}</Reference>
     </References>
-    <Definition Name="1:${name}">${fields}</Definition>
+    <Definition Name="1:${name}"${kind}>${fields}</Definition>
   </UADataType>
   <UAObject NodeId="ns=1;i=${id + 2000}" BrowseName="Default Binary" SymbolicName="DefaultBinary">
     <DisplayName>Default Binary</DisplayName>
