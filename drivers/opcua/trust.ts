@@ -162,8 +162,9 @@ export class Trust implements TrustStore {
     const seen = [`${Math.floor(Date.now() / HOUR)}`];
     for (const folder of ['trusted', 'rejected'] as const)
       for (const name of await readdir(this.#folderOf(folder)).catch(() => [])) {
-        const file = await stat(join(this.#folderOf(folder), name)).catch(() => undefined);
-        seen.push(`${name} ${file?.mtimeMs} ${file?.size}`);
+        const file = join(this.#folderOf(folder), name);
+        const is = await stat(file).catch(() => undefined);
+        seen.push(`${file} ${is?.mtimeMs} ${is?.size}`);
       }
     return seen.join('\n');
   }
