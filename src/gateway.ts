@@ -170,6 +170,8 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     const opening = deliver ? Promise.all([register.open(), upstreams.open()]) : [];
     const [[changed]] = await Promise.all([opening, pollers.use(lines)]);
     if (deliver) register.use(configurationOf(site));
+    // What stands on site must not say for ever that nobody vouches for its time.
+    if (!clock.known) clock.onKnown(() => tellStanding(site.config.broker ? [LOCAL] : []));
     openReads();
     // Not before all runs that a reload may change.
     reloader = openReloader({ site, log, registrations: () => new Map(register.devices), apply });

@@ -8,33 +8,31 @@ import { readEntries } from '../devices/journal.js';
 import {
   apply,
   historyOf,
-  isUnread,
   type JournalEntry,
+  type Moment,
   type Registration,
   type Registrations,
 } from '../devices/registration.js';
 import type { FoundDevice } from '../driver.js';
+import { assumedBase } from '../ops/clock.js';
 import { askControl } from '../ops/control.js';
 import { lockData } from '../ops/lock.js';
-import { spanText } from '../ops/repeated.js';
-import { printable, toJson } from '../ops/text.js';
+import { toJson } from '../ops/text.js';
 import { withEntries } from '../reload/enrolment.js';
 import { configurationOf, loadSite, type Site } from '../site.js';
+import { RELEASED } from '../version.js';
 import { findData } from './data.js';
+import { factsText, historyText, type Known, listText } from './device-text.js';
 import { EXIT } from './exit.js';
 import { find } from './find.js';
-import { formatTable } from './terminal.js';
 
 interface Options {
   readonly config?: string;
   readonly json?: boolean;
 }
 
-/** All devices, and where they were learnt. */
-interface Known {
-  readonly running: boolean;
-  readonly devices: readonly Registration[];
-}
+/** Devices that a request tells of: it may not be long. */
+const AT_ONCE = 20;
 
 /** Lists all devices, those that wait for approval first. Gives the exit code. */
 export async function list(options: Options = {}): Promise<number> {
@@ -59,7 +57,7 @@ export async function history(id: string, options: Options = {}): Promise<number
   const entries = answer?.entries ?? historyOf(await readEntries(folder), id);
   if (options.json) say(toJson({ device: id, entries }));
   else if (entries.length === 0) say(`Nothing has happened to ${id} yet.`);
-  else say(formatTable(['time', 'what', 'state', 'why'], entries.map(entryRow)).join('\n'));
+  else say(historyText(entries).join('\n'));
   return EXIT.ok;
 }
 
@@ -125,7 +123,7 @@ const DONE = {
 /** Decides on the file itself. */
 function changeFile(config: string, change: DeviceChange): Promise<Registration[]> {
   return onFile(config, async (site, registrations) => {
-    const entry = entryOf(change, { registrations, at: { at: Date.now() }, by: 'by command' });
+    const entry = entryOf(change, { registrations, now: now(), by: 'by command' });
     await withEntries(site, registrations, [entry]);
     return [entry];
   });
@@ -141,12 +139,17 @@ export async function keepFound(
   devices: readonly FoundDevice[],
 ): Promise<(string | null)[]> {
   const folder = findData(config);
-  const answer = await askControl<FoundAnswer>(folder, { ask: 'found', connection, devices });
-  if (answer) return [...answer.ids];
   const ids: (string | null)[] = [];
+  while (ids.length < devices.length) {
+    const some = devices.slice(ids.length, ids.length + AT_ONCE);
+    const answer = await askControl<FoundAnswer>(folder, { ask: 'found', connection, devices: some });
+    if (!answer) break;
+    ids.push(...answer.ids);
+  }
+  if (ids.length === devices.length) return ids;
   await onFile(config, async (site, registrations) => {
     const entries: JournalEntry[] = [];
-    for (const device of devices) {
+    for (const device of devices.slice(ids.length)) {
       const judged = judgeFound(connection, device, registrations, configurationOf(site).configured);
       if (typeof judged === 'string') {
         process.stderr.write(`${judged}\n`);
@@ -154,7 +157,7 @@ export async function keepFound(
         continue;
       }
       ids.push(judged.id);
-      const entry = judged.entry && { at: Date.now(), ...judged.entry };
+      const entry = judged.entry && { ...now(), ...judged.entry };
       if (entry) entries.push(entry);
       if (entry) apply(registrations, entry);
     }
@@ -200,65 +203,14 @@ async function known({ config = 'gateway.yaml' }: Options): Promise<Known> {
 function allOf(site: Site): Map<string, Registration> {
   const registrations = new Map(site.registrations);
   for (const entry of configuredEntries(registrations, configurationOf(site)))
-    apply(registrations, { ...entry, at: Date.now() });
+    apply(registrations, { ...entry, ...now() });
   return registrations;
 }
 
-/** Those that somebody should look at, first. */
-const ORDER: readonly Registration['state'][] = ['pending', 'offline', 'degraded', 'online', 'disabled', 'retired'];
-
-function listText({ running, devices }: Known): string[] {
-  const about = running ? 'From the running gateway.' : 'No gateway runs; as it was left.';
-  if (devices.length === 0) return [about, 'No devices.'];
-  const sorted = [...devices].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.id < b.id ? -1 : 1));
-  const rows = sorted.map((device) => [
-    device.id,
-    device.state,
-    sinceText(device),
-    device.profile ?? '–',
-    device.connection,
-    printable(Object.values(device.identity).join(' ')) || '–',
-    device.origin === 'gateway.yaml' ? 'gateway.yaml' : device.origin === 'command' ? 'a command' : 'itself',
-    printable(device.reason ?? ''),
-  ]);
-  const head = ['device', 'state', 'since', 'profile', 'connection', 'says it is', 'named by', 'why'];
-  const waiting = sorted.find(({ state }) => state === 'pending');
-  const next = waiting ? ['', `To take one into service: tidegate devices approve ${waiting.id}`] : [];
-  return [about, '', ...formatTable(head, rows), ...next];
-}
-
-function sinceText(device: Registration): string {
-  return isUnread(device) ? '–' : spanText(Math.max(Date.now() - device.since, 0));
-}
-
-function factsText(device: Registration): string[] {
-  const { id, origin, connection, profile, tags, settings, identity, state, reason, since } = device;
-  const rows: [string, string][] = [
-    ['state', `${state}${reason === undefined ? '' : `: ${reason}`}`],
-    ['since', new Date(since).toISOString()],
-    ['profile', profile ?? '–'],
-    ['connection', connection],
-    ['named by', origin],
-    ...Object.entries(settings).map(([key, value]): [string, string] => [key, toJson(value)]),
-    ...Object.entries(tags).map(([key, value]): [string, string] => [`tag ${key}`, value]),
-    ...Object.entries(identity).map(([key, value]): [string, string] => [`its ${key}`, value]),
-  ];
-  const [, ...lines] = formatTable(
-    ['', ''],
-    rows.map(([name, text]) => [`  ${printable(name)}`, printable(text)]),
-  );
-  return [id, ...lines];
-}
-
-function entryRow({ at, clock, what, set, was, changes }: JournalEntry): string[] {
-  const notes = [
-    set.reason,
-    was === undefined ? undefined : `called ${was} until then`,
-    changes === undefined ? undefined : `the last of ${changes} changes`,
-    set.profile === undefined ? undefined : `profile ${set.profile}`,
-  ];
-  const time = new Date(at).toISOString() + (clock ? ' (clock not set)' : '');
-  return [time, what, set.state ?? '', printable(notes.filter((note) => note !== undefined).join('; '))];
+/** A command asks nobody whether the clock is set, but sees when it cannot be. */
+function now(): Moment {
+  const at = Date.now();
+  return at < RELEASED ? { at, clock: assumedBase() } : { at };
 }
 
 /** `key=text`; commander has seen to its form. */

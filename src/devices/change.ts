@@ -2,7 +2,7 @@
 import { id as idSchema } from '../config/schema.js';
 import { hintFor } from '../config/suggest.js';
 import { TidegateError } from '../errors.js';
-import { type JournalEntry, NOT_READ, type Registration } from './registration.js';
+import { type JournalEntry, type Moment, NOT_READ, type Registration } from './registration.js';
 
 /** A change as it is asked for. */
 export type DeviceChange =
@@ -27,7 +27,7 @@ export type DeviceChange =
 /** What a change is judged by. */
 export interface ChangeContext {
   readonly registrations: ReadonlyMap<string, Registration>;
-  readonly at: Pick<JournalEntry, 'at' | 'clock'>;
+  readonly now: Moment;
   /** Who asks: `by command`, `by gateway.yaml`. */
   readonly by: string;
 }
@@ -37,10 +37,10 @@ export interface ChangeContext {
  * @throws TidegateError USAGE when there is no such device, or it is not so that this can be done to it
  */
 export function entryOf(change: DeviceChange, context: ChangeContext): JournalEntry {
-  const { registrations, at, by } = context;
-  if (change.do === 'add') return { ...at, device: change.id, what: 'added', set: addition(change, registrations) };
+  const { registrations, now, by } = context;
+  if (change.do === 'add') return { ...now, device: change.id, what: 'added', set: addition(change, registrations) };
   const device = known(change.id, registrations);
-  const head = { ...at, device: device.id };
+  const head = { ...now, device: device.id };
   switch (change.do) {
     case 'approve':
       return { ...head, ...approval(device, change, registrations) };

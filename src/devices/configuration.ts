@@ -1,7 +1,7 @@
 /** What gateway.yaml says of devices, and what that means for the register. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Candidate } from './found.js';
-import { type JournalEntry, NOT_READ, type Registration } from './registration.js';
+import { type JournalEntry, type Moment, NOT_READ, type Registration } from './registration.js';
 
 /** A device of gateway.yaml. */
 export interface Configured extends Candidate {
@@ -23,8 +23,8 @@ export interface Configuration {
 export function configuredEntries(
   registrations: ReadonlyMap<string, Registration>,
   { configured, disabled }: Configuration,
-): Omit<JournalEntry, 'at' | 'clock'>[] {
-  const entries: Omit<JournalEntry, 'at' | 'clock'>[] = [];
+): Omit<JournalEntry, keyof Moment>[] {
+  const entries: Omit<JournalEntry, keyof Moment>[] = [];
   for (const { id, connection, profile, tags } of configured) {
     const device = registrations.get(id);
     const off = disabled.has(id);

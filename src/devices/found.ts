@@ -4,7 +4,7 @@ import { compilePatterns, isName } from '../config/pattern.js';
 import type { GatewayConfig } from '../config/schema.js';
 import type { FoundDevice } from '../driver.js';
 import type { Identity } from '../model.js';
-import { isActive, type JournalEntry, type Registration } from './registration.js';
+import { isActive, type JournalEntry, type Moment, type Registration } from './registration.js';
 
 /** A device that a found one may be. */
 export interface Candidate {
@@ -26,7 +26,7 @@ const MOST_FOUND = 1_000;
 export interface Judged {
   readonly id: string;
   /** Absent when nothing is new. */
-  readonly entry?: Omit<JournalEntry, 'at' | 'clock'>;
+  readonly entry?: Omit<JournalEntry, keyof Moment>;
 }
 
 /** Judges a device that was found. Gives why, when it is not kept. */

@@ -5,13 +5,13 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { messageOf, TidegateError } from '../errors.js';
+import type { TimeBase } from '../ops/clock.js';
 import { discard, exchange, isDamage, nameAside } from '../ops/damage.js';
 import { freshPath, journalPath } from './journal.js';
-import { historyOf, type JournalEntry, merged, type Registrations, rebuild, summaryOf } from './registration.js';
+import { correct, insert, JOURNAL_TABLE, readable, shorten } from './journal-table.js';
+import { historyOf, type JournalEntry, type Registrations, rebuild } from './registration.js';
 
 const FORMAT = 1;
-/** So many entries in a row are tried one by one where reading on does not work. */
-const MOST_FAILURES = 1_000;
 /** Entries that are kept; beyond them the older half gives way to fewer. All are read at each start. */
 const MOST = 10_000;
 
@@ -72,16 +72,17 @@ export class JournalFile {
 
   /**
    * Adds entries, all or none.
+   * @param known what earlier times of this boot are corrected by, from now on
    * @returns where the file is now, if it turned out to be damaged: what could be read of it is in the one that replaced it
    * @throws TidegateError REGISTER_STORE
    */
-  append(entries: readonly JournalEntry[]): string | undefined {
+  append(entries: readonly JournalEntry[], known?: TimeBase): string | undefined {
     try {
-      if (this.#db.open && this.#appended(entries)) return undefined;
+      if (this.#db.open && this.#appended(entries, known)) return undefined;
       this.#db.close();
       const { db, movedTo } = openSound(this.#path);
       this.#db = db;
-      this.#append(entries);
+      this.#append(entries, known);
       return movedTo;
     } catch (error) {
       throw unusable(this.#path, error);
@@ -102,9 +103,9 @@ export class JournalFile {
   }
 
   /** False when the file is damaged. */
-  #appended(entries: readonly JournalEntry[]): boolean {
+  #appended(entries: readonly JournalEntry[], known: TimeBase | undefined): boolean {
     try {
-      this.#append(entries);
+      this.#append(entries, known);
       return true;
     } catch (error) {
       if (isDamage(error)) return false;
@@ -112,9 +113,10 @@ export class JournalFile {
     }
   }
 
-  #append(entries: readonly JournalEntry[]): void {
+  #append(entries: readonly JournalEntry[], known: TimeBase | undefined): void {
     const db = this.#db;
     db.transaction(() => {
+      if (known) correct(db, known);
       insert(db, entries);
       const { first, last } = db.prepare<[], { first: number; last: number }>(EXTENT).get() ?? { first: 0, last: 0 };
       // Many devices have long summaries: what is kept beside them stays worth the work.
@@ -169,7 +171,7 @@ function setUp(db: Database.Database): void {
   db.pragma('synchronous = FULL');
   db.pragma('wal_autocheckpoint = 256');
   db.pragma('cache_size = -256');
-  db.exec('CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY, entry TEXT NOT NULL)');
+  db.exec(JOURNAL_TABLE);
   db.pragma(`user_version = ${FORMAT}`);
 }
 
@@ -177,69 +179,6 @@ function refuseNewer(db: Database.Database): void {
   const format = db.pragma('user_version', { simple: true }) as number;
   if (format > FORMAT)
     throw new Error(`it was written by a newer Tidegate (format ${format}, this one knows ${FORMAT})`);
-}
-
-function insert(db: Database.Database, entries: readonly JournalEntry[]): void {
-  const statement = db.prepare('INSERT INTO journal (entry) VALUES (?)');
-  for (const entry of entries) statement.run(JSON.stringify(entry));
-}
-
-/** All entries that can be read, and whether those are all. */
-function readable(db: Database.Database): { entries: JournalEntry[]; whole: boolean } {
-  try {
-    const texts = db.prepare<[], string>('SELECT entry FROM journal ORDER BY id').pluck().all();
-    return { entries: texts.map(parsed), whole: true };
-  } catch (error) {
-    if (!isDamage(error)) throw error;
-    return { entries: salvaged(db), whole: false };
-  }
-}
-
-function salvaged(db: Database.Database): JournalEntry[] {
-  const entries: JournalEntry[] = [];
-  const next = db.prepare<[number], { id: number; entry: string }>(
-    'SELECT id, entry FROM journal WHERE id > ? ORDER BY id LIMIT 1',
-  );
-  for (let [at, failures] = [Number.MIN_SAFE_INTEGER, 0]; failures < MOST_FAILURES; ) {
-    try {
-      const row = next.get(at);
-      if (!row) break;
-      at = row.id;
-      entries.push(parsed(row.entry));
-      failures = 0;
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      failures++;
-      at = Math.max(at + 1, 0);
-    }
-  }
-  return entries;
-}
-
-/** @throws what SQLite says of a damaged page, for what is no entry: the disk changed it */
-function parsed(text: string): JournalEntry {
-  try {
-    const entry = JSON.parse(text) as JournalEntry;
-    if (typeof entry.device === 'string' && typeof entry.set === 'object') return entry;
-  } catch {
-    // Told below.
-  }
-  throw new Database.SqliteError('an entry of the register is none', 'SQLITE_CORRUPT');
-}
-
-/** Replaces all entries up to an id by fewer, in the place of the last of them. Gives how many those are. */
-function shorten(db: Database.Database, upTo: number): number {
-  const read = db.prepare<[number], string>('SELECT entry FROM journal WHERE id <= ? ORDER BY id').pluck();
-  const entries = read.all(upTo).map(parsed);
-  let fewer = merged(entries);
-  const { at } = entries.at(-1) ?? { at: 0 };
-  if (fewer.length > entries.length / 2)
-    fewer = [...rebuild(entries).values()].map((registration) => summaryOf(registration, at));
-  db.prepare('DELETE FROM journal WHERE id <= ?').run(upTo);
-  const statement = db.prepare('INSERT INTO journal (id, entry) VALUES (?, ?)');
-  let id = upTo - fewer.length;
-  for (const entry of fewer) statement.run(++id, JSON.stringify(entry));
-  return fewer.length;
 }
 
 function unusable(path: string, error: unknown): TidegateError {

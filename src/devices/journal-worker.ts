@@ -17,5 +17,5 @@ export const serve: Serve<JournalCall> = () => (call) => {
   if (call.op === 'close') return file?.close();
   // What is not known to be behind others must not be written there.
   if (!file) throw new TidegateError('REGISTER_STORE', 'the register of devices is not open');
-  return call.op === 'append' ? file.append(call.entries) : file.history(call.device);
+  return call.op === 'append' ? file.append(call.entries, call.known) : file.history(call.device);
 };

@@ -5,16 +5,17 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { TimeBase } from '../ops/clock.js';
 import type { DiskThread } from '../ops/disk-thread.js';
 import { inTurn } from '../ops/in-turn.js';
 import { type Repeated, repeated } from '../ops/repeated.js';
 import type { JournalOpened } from './journal-file.js';
-import { type JournalEntry, merged, type Registrations, rebuild } from './registration.js';
+import { corrected, type JournalEntry, merged, type Registrations, rebuild } from './registration.js';
 
 /** What the thread is asked. */
 export type JournalCall =
   | { readonly op: 'open'; readonly folder: string }
-  | { readonly op: 'append'; readonly entries: readonly JournalEntry[] }
+  | { readonly op: 'append'; readonly entries: readonly JournalEntry[]; readonly known?: TimeBase }
   | { readonly op: 'history'; readonly device: string }
   | { readonly op: 'close' };
 
@@ -68,6 +69,9 @@ export class Journal {
   readonly #ask: <Result>(call: JournalCall) => Promise<Result>;
   readonly #trouble: Repeated;
   #isOpen = false;
+  /** What times of this boot are corrected by, once the clock is set; and whether the file is still to be told. */
+  #known: TimeBase | undefined;
+  #toCorrect = false;
   #waiting: JournalEntry[] = [];
   #most = MOST_WAITING;
   #timer: NodeJS.Timeout | undefined;
@@ -109,6 +113,13 @@ export class Journal {
     this.#later(FLUSH);
   }
 
+  /** The clock is set: times of this boot that were written before are made right. */
+  correct(known: TimeBase): void {
+    this.#known = known;
+    this.#toCorrect = true;
+    this.#later(FLUSH);
+  }
+
   /**
    * Writes entries behind all that were added before. Resolves when they are on disk.
    * @throws TidegateError REGISTER_STORE; then they are not, and will not be
@@ -132,7 +143,7 @@ export class Journal {
   async #write(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (!this.#isOpen || this.#waiting.length === 0) return;
+    if (!this.#isOpen || (this.#waiting.length === 0 && !this.#toCorrect)) return;
     await this.#append([]).catch((error: Error) => {
       this.#trouble.failed(`${error.message}; what happens to devices waits in memory`);
     });
@@ -141,16 +152,22 @@ export class Journal {
   /** Writes what waits, and these entries behind it. When that fails, what waited waits again. */
   async #append(entries: readonly JournalEntry[]): Promise<void> {
     const waiting = this.#waiting;
+    const known = this.#known;
+    const all = [...waiting, ...entries].map((entry) => (known ? corrected(entry, known) : entry));
+    const correcting = this.#toCorrect;
     this.#waiting = [];
+    this.#toCorrect = false;
     try {
-      const movedTo = await this.#ask<string | undefined>({ op: 'append', entries: [...waiting, ...entries] });
+      const call = { op: 'append', entries: all, ...(known && correcting && { known }) } as const;
+      const movedTo = await this.#ask<string | undefined>(call);
       if (movedTo) {
         this.#tellDamage(movedTo);
         this.#options.onLoss();
       }
     } catch (error) {
       this.#waiting = [...waiting, ...this.#waiting];
-      if (this.#waiting.length > 0) this.#later(RETRY);
+      this.#toCorrect ||= correcting;
+      if (this.#waiting.length > 0 || this.#toCorrect) this.#later(RETRY);
       throw error;
     }
     this.#trouble.over('the register is written to disk again');

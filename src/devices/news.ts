@@ -1,6 +1,6 @@
 /** What is told of a device. */
 import type { DeviceEvent, DeviceState } from '../model.js';
-import type { JournalEntry, Registration } from './registration.js';
+import type { Moment, Registration } from './registration.js';
 
 /** News of a device, but for where it goes. */
 export type DeviceNews = Omit<DeviceEvent, 'kind' | 'lane' | 'topic'> & Pick<Registration, 'tags'>;
@@ -12,12 +12,13 @@ export type DeviceNews = Omit<DeviceEvent, 'kind' | 'lane' | 'topic'> & Pick<Reg
 export function newsOf(
   { id: device, state, reason, profile, connection, identity, tags }: Registration,
   previous: DeviceState | undefined,
-  time: Pick<JournalEntry, 'at' | 'clock'>,
+  { at, clock }: Moment,
   first = false,
 ): DeviceNews {
   return {
     device,
-    ...time,
+    at,
+    ...(clock && { clock: 'unset' }),
     what: whatOf(previous, state, first),
     state,
     ...(previous !== undefined && { previous }),

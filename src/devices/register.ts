@@ -17,11 +17,14 @@ import { Journal, RETRY } from './journal.js';
 import { type DeviceNews, newsOf } from './news.js';
 import {
   apply,
+  correctedSince,
   isActive,
   isUnread,
   type JournalEntry,
+  type Moment,
   type Registration,
   type Registrations,
+  sinceOf,
   summaryOf,
 } from './registration.js';
 
@@ -63,6 +66,7 @@ export class Register {
   readonly #ignored: Repeated;
   readonly #closed: Repeated;
   #reopening: NodeJS.Timeout | undefined;
+  #forgetClock = (): void => {};
   /** The last decision, on disk or refused. */
   #decided: Promise<unknown> = Promise.resolve();
   /** What is to be told behind a decision that is on its way to the disk, by the thing that it is about: the journal has the order of what is told. */
@@ -143,10 +147,10 @@ export class Register {
     return id;
   }
 
-  /** The time, as entries and events carry it. */
-  now(): Pick<JournalEntry, 'at' | 'clock'> {
+  /** The time, as entries carry it. */
+  now(): Moment {
     const { clock } = this.#options;
-    return clock.known ? { at: Date.now() } : { at: clock.timeOf(performance.now()), clock: 'unset' };
+    return clock.known ? { at: Date.now() } : { at: clock.timeOf(performance.now()), clock: clock.base };
   }
 
   /**
@@ -181,6 +185,7 @@ export class Register {
       this.#closed.over('the register of devices is open');
       const changed = !isDeepStrictEqual(registrations, this.#devices);
       this.#devices = registrations;
+      this.#forgetClock = this.#options.clock.onKnown(() => this.#correct());
       return changed;
     } catch (error) {
       this.#closed.failed(`${messageOf(error)}; until it can, nothing is decided on devices`);
@@ -207,6 +212,7 @@ export class Register {
   async close(): Promise<void> {
     this.#damper.stop();
     clearTimeout(this.#reopening);
+    this.#forgetClock();
     await this.#journal.close();
   }
 
@@ -239,10 +245,10 @@ export class Register {
     const why = reason === undefined ? {} : { reason };
     const entry = { device: id, what: 'state', set: { state, ...why }, ...(changes > 1 && { changes }) } as const;
     if (stays && device.reason === reason) this.#options.tell(newsOf(device, state, this.now(), first));
-    else this.#note({ ...entry, ...(stays && { since: device.since }) }, first);
+    else this.#note({ ...entry, ...(stays && { since: sinceOf(device) }) }, first);
   }
 
-  #note(entry: Omit<JournalEntry, 'at' | 'clock'>, first = false): void {
+  #note(entry: Omit<JournalEntry, keyof Moment>, first = false): void {
     const whole = { ...this.now(), ...entry };
     this.#journal.add(whole);
     this.#take(whole, first);
@@ -250,22 +256,27 @@ export class Register {
 
   /** As each device is now. */
   #writeAll(): void {
-    const { at } = this.now();
-    for (const device of this.#devices.values()) this.#journal.add(summaryOf(device, at));
+    for (const device of this.#devices.values()) this.#journal.add(summaryOf(device, this.now()));
+  }
+
+  /** The clock is set. */
+  #correct(): void {
+    const { base } = this.#options.clock;
+    for (const [id, device] of this.#devices) if (device.clock) this.#devices.set(id, correctedSince(device, base));
+    this.#journal.correct(base);
   }
 
   #take(entry: JournalEntry, first = false): void {
-    const { device: id, was, at, clock, changes } = entry;
+    const { device: id, was, changes } = entry;
     const before = this.#devices.get(was ?? id);
     const after = apply(this.#devices, entry);
     if (!isActive(after) || isUnread(after)) this.#heard.delete(id);
     const { tell } = this.#options;
-    const time = { at, ...(clock && { clock }) };
     if (was !== undefined && before)
-      tell(newsOf({ ...before, state: 'retired', reason: `called ${id} from now on` }, before.state, time));
+      tell(newsOf({ ...before, state: 'retired', reason: `called ${id} from now on` }, before.state, entry));
     // Whether it is there, polling says within moments: that is news.
     if (isUnread(after)) return;
-    const news = newsOf(after, was === undefined ? before?.state : undefined, time, first);
+    const news = newsOf(after, was === undefined ? before?.state : undefined, entry, first);
     tell({ ...news, ...(changes !== undefined && { changes }) });
   }
 }

@@ -1,5 +1,6 @@
 /** What the register knows of a device, and how that follows from the entries of its journal (Event Sourcing). Pure. */
 import type { DeviceState, Identity } from '../model.js';
+import type { TimeBase } from '../ops/clock.js';
 
 /** Where a device was named first: in gateway.yaml, by a command, or by itself. */
 export type Origin = 'gateway.yaml' | 'command' | 'discovered';
@@ -20,6 +21,16 @@ export interface Registration {
   readonly reason?: string;
   /** Since when it is in this state, milliseconds since 1970. */
   readonly since: number;
+  /** Present while nobody knows how far that is from the truth: see `Moment`. */
+  readonly clock?: TimeBase;
+}
+
+/** A time. */
+export interface Moment {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** What that was counted from, while the clock was not known to be set. */
+  readonly clock?: TimeBase;
 }
 
 /** What happened to a device. `summary` stands for older entries that gave way. */
@@ -36,24 +47,22 @@ export type Happening =
   | 'summary';
 
 /** One entry of the journal. */
-export interface JournalEntry {
+export interface JournalEntry extends Moment {
   readonly device: string;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  /** Present when the clock was not known to be set then. */
-  readonly clock?: 'unset';
   readonly what: Happening;
   /** What is otherwise from now on; a state brings its reason along, or has none. */
-  readonly set: Partial<Omit<Registration, 'id' | 'since'>>;
+  readonly set: Partial<Facts>;
   /** The name that the device had until now. */
   readonly was?: string;
   /** How many changes this entry stands for. */
   readonly changes?: number;
   /** Since when the state is as it is, where that is not the time of this entry. */
-  readonly since?: number;
+  readonly since?: Moment;
 }
 
-const BLANK: Omit<Registration, 'id' | 'since'> = {
+type Facts = Omit<Registration, 'id' | 'since' | 'clock'>;
+
+const BLANK: Facts = {
   origin: 'command',
   connection: '',
   tags: {},
@@ -67,16 +76,18 @@ export type Registrations = Map<string, Registration>;
 
 /** Takes an entry into account. Gives the device as it is now. */
 export function apply(registrations: Registrations, entry: JournalEntry): Registration {
-  const { device, at, set, was, since } = entry;
+  const { device, set, was } = entry;
   const before = registrations.get(was ?? device);
   if (was !== undefined) registrations.delete(was);
-  const { reason, ...kept } = before ?? BLANK;
+  const { reason, clock: _, ...kept } = before ?? { ...BLANK, clock: undefined };
   const why = set.state === undefined ? reason : set.reason;
+  const { at, clock } = entry.since ?? (set.state === undefined && before ? sinceOf(before) : entry);
   const after: Registration = {
     ...kept,
     ...set,
     id: device,
-    since: since ?? (set.state === undefined ? before?.since : undefined) ?? at,
+    since: at,
+    ...(clock && { clock }),
     ...(why !== undefined && { reason: why }),
   };
   registrations.set(device, after);
@@ -103,8 +114,33 @@ export function historyOf(entries: readonly JournalEntry[], id: string): Journal
 }
 
 /** One entry that stands for all that made a device what it is. */
-export function summaryOf({ id, since, ...set }: Registration, at: number): JournalEntry {
-  return { device: id, at, what: 'summary', set, since };
+export function summaryOf(device: Registration, moment: Moment): JournalEntry {
+  const { id, since: _, clock: __, ...set } = device;
+  return { ...moment, device: id, what: 'summary', set, since: sinceOf(device) };
+}
+
+/** Since when a device is in its state. */
+export function sinceOf({ since, clock }: Registration): Moment {
+  return { at: since, ...(clock && { clock }) };
+}
+
+/** What happened, at the time that it really was, as far as a clock that is set now tells: it knows all times of its boot. */
+export function corrected(entry: JournalEntry, known: TimeBase): JournalEntry {
+  const { at: _, clock: __, since, ...rest } = entry;
+  return { ...rest, ...madeRight(entry, known), ...(since && { since: madeRight(since, known) }) };
+}
+
+/** The same of a device. */
+export function correctedSince(device: Registration, known: TimeBase): Registration {
+  const { since: _, clock: __, ...rest } = device;
+  const { at: since, ...mark } = madeRight(sinceOf(device), known);
+  return { ...rest, since, ...mark };
+}
+
+function madeRight({ at, clock }: Moment, known: TimeBase): Moment {
+  if (!clock) return { at };
+  if (clock.boot !== known.boot) return { at, clock };
+  return { at: at + Math.round(known.zero - clock.zero) };
 }
 
 /**

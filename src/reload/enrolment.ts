@@ -63,7 +63,7 @@ export function openEnrolment({ register, reloader, site: running, log }: Enrolm
 
   /** Those that gateway.yaml admits, as entries. */
   function admitted(): JournalEntry[] {
-    const context = { registrations: register.devices, at: register.now(), by: 'by gateway.yaml' };
+    const context = { registrations: register.devices, now: register.now(), by: 'by gateway.yaml' };
     return [...register.devices.values()].flatMap((device) => {
       if (device.state !== 'pending') return [];
       const profile = admittedProfile(running().config.register, device);
@@ -98,7 +98,7 @@ export function openEnrolment({ register, reloader, site: running, log }: Enrolm
   return {
     change: (change) =>
       reloader.change((site) => {
-        const context = { registrations: register.devices, at: register.now(), by: 'by command' };
+        const context = { registrations: register.devices, now: register.now(), by: 'by command' };
         return commit(site, [entryOf(change, context)]);
       }),
     admit: allAdmitted,

@@ -1,4 +1,6 @@
+import { mkdirSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { openJournal } from '../../src/devices/journal-file.js';
 import type { Registration } from '../../src/devices/registration.js';
 import { run, start } from '../support/command.js';
 import { CountingDevice } from '../support/counting-device.js';
@@ -97,6 +99,19 @@ describe('while no gateway runs', () => {
     expect(await add('b', 5)).toMatchObject({ code: 0 });
     expect((await known()).b).toMatchObject({ state: 'offline', settings: { unit: 5 } });
   });
+});
+
+test('what happened while the clock was not set is shown as that', async () => {
+  mkdirSync(site.data, { recursive: true });
+  const { file } = openJournal(site.data);
+  const clock = { boot: 'a boot that is over', zero: 0 };
+  const set = { origin: 'command', connection: 'bus', profile: 'test/meter', settings: { unit: 2 } } as const;
+  file.append([{ device: 'b', at: 1_000, clock, what: 'added', set: { ...set, state: 'disabled' } }]);
+  file.close();
+  expect((await devices()).stdout).toMatch(/^b +disabled +\? /m);
+  expect((await devices('show', 'b')).stdout).toContain('1970-01-01T00:00:01.000Z (clock not set)');
+  expect((await devices('history', 'b')).stdout).toContain('1970-01-01T00:00:01.000Z (clock not set)');
+  expect((await known()).b).toMatchObject({ since: 1_000, clock });
 });
 
 describe('while the gateway runs', () => {

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { keepFound } from '../../src/cli/devices.js';
 import type { DevicesAnswer } from '../../src/devices/answers.js';
 import { readRegister } from '../../src/devices/journal.js';
 import type { FoundDevice } from '../../src/driver.js';
@@ -118,6 +119,19 @@ describe('devices that announce themselves', () => {
     }, 5_000);
     await announce(1, { identity: { still: 'heard' } });
   });
+});
+
+test('a scan may find more than one request can tell of', async () => {
+  const site = await RegisterSite.start();
+  site.say(site.written({ a: { profile: 'test/meter', connection: 'bus', unit: 1 } }));
+  await site.run();
+  const found = Array.from({ length: 247 }, (_, n) => ({
+    settings: { unit: n + 1 },
+    identity: { vendor: 'Acme', model: 'x'.repeat(500) },
+  }));
+  const ids = await keepFound(site.file, 'bus', found);
+  expect(ids.slice(0, 3)).toEqual(['a', 'bus-2', 'bus-3']);
+  expect(ids.filter((id) => id === null)).toHaveLength(46);
 });
 
 test('what a scan finds is kept by the register, also while no gateway runs, and waits for its profile', async () => {

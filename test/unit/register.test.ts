@@ -6,7 +6,7 @@ import { readEntries, readRegister } from '../../src/devices/journal.js';
 import { openJournal } from '../../src/devices/journal-file.js';
 import type { DeviceNews } from '../../src/devices/news.js';
 import { Register } from '../../src/devices/register.js';
-import { apply, type JournalEntry, rebuild } from '../../src/devices/registration.js';
+import { apply, type JournalEntry, type Registration, rebuild } from '../../src/devices/registration.js';
 import { TidegateError } from '../../src/errors.js';
 import { prepareDiskThread } from '../../src/ops/disk-thread.js';
 import { openEnrolment } from '../../src/reload/enrolment.js';
@@ -15,11 +15,10 @@ import { UnsetClock } from '../support/clock.js';
 import { silent, temporaryFolder } from '../support/upstream.js';
 
 /** A register, as the gateway opens it. */
-async function open({ damping = 20, folder = temporaryFolder() } = {}) {
+async function open({ damping = 20, folder = temporaryFolder(), clock = new UnsetClock(0) } = {}) {
   const thread = prepareDiskThread();
   const reopened = vi.fn();
   const news: DeviceNews[] = [];
-  const clock = new UnsetClock(0);
   const register = new Register({
     registrations: await readRegister(folder).catch(() => new Map()),
     folder,
@@ -91,14 +90,65 @@ test('reasons that change while the state does not are shown, and told to nobody
   expect(register.list()).toMatchObject([{ state: 'offline', reason: 'refused' }]);
 });
 
-test('what happened before the clock was set is marked', async () => {
-  const { register, news, clock, folder } = await open();
-  register.heard('a', 'online');
-  clock.set(1_764_312_000_000);
-  register.heard('a', 'offline');
-  await register.close();
-  expect(news.map((one) => one.clock)).toEqual(['unset', undefined]);
-  expect((await readEntries(folder)).map((entry) => entry.clock)).toEqual(['unset', 'unset', undefined]);
+describe('what happens before the clock is set', () => {
+  const SET = 1_764_312_000_000;
+  const clockOf = (boot: string) => new UnsetClock(0, boot);
+
+  test('is marked, and at its true time once the clock is set', async () => {
+    const { register, news, clock, folder } = await open();
+    register.heard('a', 'online');
+    const [before] = register.list();
+    expect(before?.clock).toEqual({ boot: expect.any(String), zero: 0 });
+    const entries = await register.history('a');
+    expect(entries.map((entry) => entry.clock)).toEqual([before?.clock, before?.clock]);
+    clock.set(SET);
+    const { clock: _, ...rest } = before as Registration;
+    expect(register.list()).toEqual([{ ...rest, since: rest.since + SET }]);
+    register.heard('a', 'offline');
+    await register.close();
+    expect(news.map((one) => one.clock)).toEqual(['unset', undefined]);
+    const kept = await readEntries(folder);
+    expect(kept.every((entry) => entry.clock === undefined && entry.at > SET)).toBe(true);
+    expect(kept.slice(0, 2).map(({ at }) => at - SET)).toEqual(entries.map(({ at }) => at));
+    expect(rebuild(kept)).toEqual(register.devices);
+  });
+
+  test('is at its true time also when a later start of the same boot learns the time, and of another boot stays marked', async () => {
+    const folder = temporaryFolder();
+    const other = await open({ folder, clock: clockOf('another boot') });
+    other.register.heard('a', 'online');
+    await other.register.close();
+    const first = await open({ folder, clock: clockOf('this boot') });
+    first.register.heard('a', 'offline');
+    await first.register.close();
+    const [, , was] = await readEntries(folder);
+    const second = await open({ folder, clock: clockOf('this boot') });
+    second.clock.set(SET);
+    await second.register.close();
+    const [, old, now] = await readEntries(folder);
+    expect(old).toMatchObject({ set: { state: 'online' }, clock: { boot: 'another boot' } });
+    expect(now).toEqual({ device: 'a', what: 'state', set: { state: 'offline' }, at: (was?.at ?? 0) + SET });
+    expect(await readRegister(folder)).toEqual(second.register.devices);
+  });
+
+  test('is marked in summaries too', () => {
+    const folder = temporaryFolder();
+    const { file } = openJournal(folder, 10);
+    const clock = { boot: 'this boot', zero: 0 };
+    for (let at = 1; at <= 30; at++)
+      file.append([{ device: `d${at % 3}`, at, clock, what: 'added', set: { connection: 'bus', state: 'offline' } }]);
+    expect(openJournal(folder).registrations.get('d0')).toMatchObject({ since: 30, clock });
+    file.append([], { boot: 'this boot', zero: SET });
+    file.close();
+    const kept = openJournal(folder).registrations;
+    expect([...kept.values()].map(({ since, clock: mark }) => [since - SET, mark])).toEqual(
+      expect.arrayContaining([
+        [28, undefined],
+        [29, undefined],
+        [30, undefined],
+      ]),
+    );
+  });
 });
 
 test('a thread that has ended stops nothing: what happens is told, a decision is refused', async () => {
