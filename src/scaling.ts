@@ -1,4 +1,5 @@
 /** From raw values to values: invalid raws, scale and offset, scale factors, states, limits. Drivers only decode; this is the same for all of them. */
+import { asFloat32 } from './float32.js';
 import { compileLinear, forward, forwardBig, type Linear } from './linear.js';
 import type { Decoded, Flaw, Point, PointType, Value } from './model.js';
 
@@ -172,14 +173,7 @@ export function asDecoded(raw: number | bigint, type: PointType): number | bigin
     const decoded = type.startsWith('u') ? pattern : BigInt.asIntN(bits, pattern);
     return bits === 64 ? decoded : Number(decoded);
   }
-  const number = Number(raw);
-  if (type !== 'float32') return number;
-  const single = Math.fround(number);
-  for (let digits = 1; digits < 10; digits++) {
-    const short = Number(single.toPrecision(digits));
-    if (Math.fround(short) === single) return short;
-  }
-  return single;
+  return type === 'float32' ? asFloat32(Number(raw)) : Number(raw);
 }
 
 /** A raw value as vendors' documents write it: whole numbers in hexadecimal, as many digits as the type has. */

@@ -1,6 +1,6 @@
 /** The one codec: registers and bits ↔ raw values, for reading, writing, examples and the simulator. */
+import { float32 } from '../../src/float32.js';
 import type { Point, PointType, Value } from '../../src/model.js';
-import { float32 } from './float.js';
 import { isBitTable, type ModbusAddress, type Order } from './schema.js';
 import { isByteSwapped, unsigned16, unsigned32 } from './words.js';
 

@@ -1,5 +1,6 @@
 /** Binary payloads: numbers and text as bytes, in the orders that profiles draw. */
 import { isUtf8 } from 'node:buffer';
+import { asFloat32 } from '../../src/float32.js';
 import type { PointType, Value } from '../../src/model.js';
 import { Unfit } from './payload.js';
 import type { Binary } from './schema.js';
@@ -64,7 +65,7 @@ function numberIn(type: PointType, bytes: Buffer): Value | Unfit {
     case 'uint64':
       return bytes.readBigUInt64BE();
     case 'float32':
-      return finite(shortest(bytes.readFloatBE()));
+      return finite(asFloat32(bytes.readFloatBE()));
     case 'float64':
       return finite(bytes.readDoubleBE());
     default:
@@ -74,16 +75,6 @@ function numberIn(type: PointType, bytes: Buffer): Value | Unfit {
 
 function finite(value: number): number | Unfit {
   return Number.isFinite(value) ? value : new Unfit('not a number');
-}
-
-/** The shortest decimal that is this float32: 230.2, not 230.1999969482422. */
-function shortest(value: number): number {
-  if (!Number.isFinite(value)) return value;
-  for (let digits = 6; digits < 9; digits += 1) {
-    const rounded = Number(value.toPrecision(digits));
-    if (Math.fround(rounded) === value) return rounded;
-  }
-  return Number(value.toPrecision(9));
 }
 
 /** Puts a value into the bytes, for the simulator. */

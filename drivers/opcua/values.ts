@@ -1,4 +1,5 @@
 /** From what a variable holds to the raw value of a point: by the point's type, never guessing. */
+import { asFloat32 } from '../../src/float32.js';
 import { type PointType, Structure, type Value } from '../../src/model.js';
 import { BUILT_IN, builtInName } from './built-in.js';
 import { builtInOf, fieldsOf } from './structures.js';
@@ -74,7 +75,7 @@ const isWide = (dataType: number): boolean => dataType === T.Int64 || dataType =
 
 function numberOf(dataType: number, value: unknown): number | undefined {
   if (dataType === T.Double) return value as number;
-  if (dataType === T.Float) return shortest(value as number);
+  if (dataType === T.Float) return asFloat32(value as number);
   if (isWide(dataType)) return Number(wideValue(dataType, value));
   if (isWhole(dataType)) return value as number;
   return dataType === T.DateTime ? (value as Date).getTime() : undefined;
@@ -108,16 +109,6 @@ function wideValue(dataType: number, value: unknown): bigint {
   const [high, low] = value as unknown as readonly [number, number];
   const bits = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
   return dataType === T.Int64 ? BigInt.asIntN(64, bits) : bits;
-}
-
-/** Float as the shortest decimal that is the same float. */
-function shortest(value: number): number {
-  if (Number.isInteger(value) || !Number.isFinite(value)) return value;
-  for (let digits = 6; digits < 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return short;
-  }
-  return Number(value.toPrecision(9));
 }
 
 /** The types that have one text: texts, times, ids, bytes (as Base64). */
@@ -171,7 +162,7 @@ function plain(dataType: number, value: unknown): unknown {
   if (dataType === T.Variant) return plainVariant(value as Variant);
   if (dataType === T.DataValue) return plainVariant((value as { value: Variant }).value);
   if (isWide(dataType)) return wideValue(dataType, value);
-  if (dataType === T.Float) return shortest(value as number);
+  if (dataType === T.Float) return asFloat32(value as number);
   if (dataType === T.ExtensionObject) return plainStructure(value);
   return textOf(dataType, value) ?? value;
 }

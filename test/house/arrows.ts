@@ -1,7 +1,7 @@
 /** Who may import whom. Arrows go down only; a room is a folder of src/, a file of src/, or a folder of drivers/. */
 
 /** The floor that everybody stands on. */
-const VOCABULARY = ['model', 'errors', 'units', 'driver', 'scaling'];
+const VOCABULARY = ['model', 'errors', 'units', 'driver', 'scaling', 'float32'];
 /** Below polling, routing and delivery. */
 const LOWER = ['devices', 'profiles', 'config', 'ops', 'field', ...VOCABULARY];
 
@@ -27,9 +27,10 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   profiles: ['config', ...VOCABULARY],
   config: VOCABULARY,
   ops: VOCABULARY,
-  scaling: ['linear', 'model', 'errors'],
+  scaling: ['linear', 'float32', 'model', 'errors'],
   unscaling: ['scaling', 'linear', 'model', 'errors'],
   linear: [],
+  float32: [],
   'mqtt-reasons': [],
   aedes: [],
   driver: ['model'],

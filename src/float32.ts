@@ -33,6 +33,12 @@ export function float32(word: number): number | null {
   return exact < 0 ? -short : short;
 }
 
+/** The float32 nearest to a number, as its shortest decimal; what is none, or beyond its range, is not finite. */
+export function asFloat32(value: number): number {
+  bits.setFloat32(0, value);
+  return float32(bits.getUint32(0)) ?? Math.fround(value);
+}
+
 function byRounding(size: number, decade: number): number {
   for (let places = 5 - decade; places < 8 - decade; places += 1) {
     const power = TEN[places < 0 ? -places : places] as number;
