@@ -77,6 +77,8 @@ export interface SiteOptions {
   readonly drivers?: Drivers;
   /** False: secrets that are not at hand are no problem, for those who only look on. */
   readonly secrets?: boolean;
+  /** Told what the site is read from, also when something of it is wrong. */
+  onRead?(from: Site['readFrom']): void;
 }
 
 /**
@@ -90,6 +92,10 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   const problems = read.problems.filter(({ code }) => code !== 'CONFIG_SECRET' || options.secrets !== false);
   const available = await withPlugins(read, file, options.drivers ?? builtIn, problems);
   const folders = profileFolders(config, file);
+  const [ownProfiles = ''] = folders;
+  const folder = resolve(dirname(file), config.rules);
+  const readFrom = { files: [file, ...read.secretFiles, ...certificatesOf(config)], folders: [folder, ownProfiles] };
+  options.onRead?.(readFrom);
 
   const wires = await buildWires(read, available, problems);
   const named = profilesNamed(read, wires);
@@ -112,14 +118,12 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
   });
   const upstreams = [...Object.keys(read.written.upstreams), ...(source.has(['broker']) ? [LOCAL] : [])];
   const context = sound ? { devices: built, others, upstreams } : undefined;
-  const folder = resolve(dirname(file), config.rules);
   await otherWork();
   const rules = await loadRules(folder, context, problems);
   if (options.thorough && sound) problems.push(...(await testRules(folder, config, all.devices)));
   await otherWork();
   if (problems.length > 0) throw new ProblemList(inOrder(problems, file));
   const { drivers, settings: connectionSettings } = wires;
-  const [ownProfiles = ''] = folders;
   return {
     config,
     file,
@@ -131,7 +135,7 @@ export async function loadSite(path: string, options: SiteOptions = {}): Promise
     connectionSettings,
     rules,
     secrets,
-    readFrom: { files: [file, ...read.secretFiles, ...certificatesOf(config)], folders: [folder, ownProfiles] },
+    readFrom,
     warnings: [
       ...findWarnings(read, connectionsOf([...Object.values(config.devices), ...all.devices])),
       ...findIdle(read, wires),

@@ -48,6 +48,8 @@ export interface Reloader {
   close(): Promise<void>;
 }
 
+const NOT_WATCHING = (): boolean => false;
+
 /** Begins to watch the files of the site, if it says so. */
 export function openReloader({ site: first, log, registrations, apply }: ReloaderOptions): Reloader {
   let site = first;
@@ -55,7 +57,8 @@ export function openReloader({ site: first, log, registrations, apply }: Reloade
   let closed = false;
   /** What was wrong with the files when they were last looked at because they had changed. */
   let told = '';
-  let unwatch = watchIfAsked();
+  let unwatch = NOT_WATCHING;
+  watchAnew(site.readFrom);
 
   return {
     reload: (options) => inTurn(() => reload(options)),
@@ -79,24 +82,30 @@ export function openReloader({ site: first, log, registrations, apply }: Reloade
 
   async function reload({ by, dryRun = false }: ReloadOptions): Promise<ReloadReport> {
     let plan: ReloadPlan;
+    let readFrom = site.readFrom;
     try {
       const loaded = await loadSite(site.file, {
         thorough: true,
         ...(registrations && { registrations: registrations() }),
+        onRead: (from) => {
+          readFrom = from;
+        },
       });
       plan = planReload(site, loaded);
       if (!dryRun) await apply(plan);
     } catch (error) {
-      if (!dryRun) tell(error, by);
+      if (!dryRun) {
+        tell(error, by);
+        // What is wrong may be mended where it is, also in a file that nothing named before.
+        watchAnew(readFrom);
+      }
       throw error;
     }
     const { changes } = plan;
     if (!dryRun) {
       ({ site } = plan);
       told = '';
-      const changedMeanwhile = unwatch();
-      unwatch = watchIfAsked();
-      if (changedMeanwhile) takeUp();
+      watchAnew(readFrom);
       if (!isEmpty(changes) || by !== 'watch') log.info({ by, ...listed(changes) }, `reloaded: ${summaryOf(changes)}`);
       for (const { code, message, place } of site.warnings) log.warn({ code, line: place?.line }, message);
     }
@@ -112,9 +121,13 @@ export function openReloader({ site: first, log, registrations, apply }: Reloade
     return changes;
   }
 
-  function watchIfAsked(): () => boolean {
-    if (!site.config.watch || closed) return () => false;
-    return watchFiles({ ...site.readFrom, log, onChange: takeUp });
+  /** Watches what was read last, if the site says so. What has changed since then, and was not told yet, is taken up. */
+  function watchAnew(readFrom: Site['readFrom']): void {
+    const changed = unwatch();
+    unwatch = NOT_WATCHING;
+    if (!site.config.watch || closed) return;
+    unwatch = watchFiles({ ...readFrom, log, onChange: takeUp });
+    if (changed) takeUp();
   }
 
   function takeUp(): void {
