@@ -6,9 +6,10 @@ import { createAedes } from '../aedes.js';
 import type { BrokerConfig } from '../config/broker.js';
 import { messageOf } from '../errors.js';
 import { openAccess } from './access.js';
-import { type Doors, openDoors } from './doors.js';
+import { openAdmission } from './admission.js';
 import { duplexPair } from './duplex-pair.js';
 import { LiveStore } from './live-store.js';
+import { openPorts, type Ports } from './ports.js';
 import { openRefusals, type RefusalKind } from './refusals.js';
 import { isTopic } from './rights.js';
 import { Wire } from './wire.js';
@@ -120,20 +121,23 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
   aedes.on('clientError', failed);
   aedes.on('connectionError', failed);
 
-  let doors: Doors;
+  const refuse = (address: string, message: string): void => refusals.tell('connect', { address }, message);
+  const admission = openAdmission(() => config, refuse);
+  let ports: Ports;
   try {
-    doors = await openDoors(config, {
-      enter(socket, admitted) {
-        const wire = new Wire(socket, config.limits, { tell, admitted });
+    ports = await openPorts(config, {
+      admits: admission.admits,
+      connected(socket) {
+        const wire = new Wire(socket, config.limits, { tell, signedIn: () => admission.signedIn(socket) });
         wire.own(() => aedes.handle(wire));
       },
-      refuse: (address, message) => refusals.tell('connect', { address }, message),
+      failed: refuse,
     });
   } catch (error) {
     await closeAedes();
     throw error;
   }
-  log.info({ listening: doors.places() }, 'the local broker listens');
+  log.info({ listening: ports.places() }, 'the local broker listens');
 
   function closeAedes(): Promise<void> {
     return new Promise((resolve) => aedes.close(() => resolve()));
@@ -149,19 +153,20 @@ export async function openBroker(first: BrokerConfig, log: Logger): Promise<Brok
       aedes.publish({ cmd: 'publish', topic, payload, qos: 0, retain: true, dup: false }, () => {});
     },
     async use(next) {
-      await doors.use(next);
+      await ports.use(next);
       config = next;
       Object.assign(aedes, { connectTimeout: next.limits.connect_within });
+      admission.review();
       access.review();
     },
     status: () => ({
-      listening: doors.places(),
+      listening: ports.places(),
       clients: access.clients.size,
       retained: store.retained,
       refused: refusals.counts,
     }),
     async close() {
-      doors.close();
+      ports.close();
       await closeAedes();
     },
   };

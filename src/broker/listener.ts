@@ -7,24 +7,30 @@ import { messageOf, TidegateError } from '../errors.js';
 
 /** An open port. */
 export interface Listener {
+  /** `address:port`, as configured. */
+  readonly place: string;
   /** What it shows now. */
   readonly tls: TlsConfig | undefined;
   /** The port that it has. */
   readonly port: number;
   /** Takes a renewed certificate for those who connect from now on. @throws TidegateError BROKER_LISTEN */
   renew(tls: TlsConfig): void;
-  /** Takes no more clients, and gives the port back at once. Those that are there stay. */
+  /** Gives the port back at once. Connections that are there stay. */
+  pause(): void;
+  /** Listens again. @throws TidegateError BROKER_LISTEN */
+  resume(): Promise<void>;
+  /** Gives the port back, and ends all connections. */
   close(): void;
 }
 
-/** Who is told of clients. */
-export interface Door {
+/** Who is told of connections. */
+export interface ConnectionHandler {
   /** False turns a connection away before any handshake. */
   admits(socket: Socket): boolean;
-  /** A client, after its TLS handshake if there is one. */
-  enter(socket: Socket): void;
-  /** A TLS handshake that failed. */
-  failed(socket: Socket, reason: string): void;
+  /** A client has connected, after its TLS handshake if there is one. */
+  connected(socket: Socket): void;
+  /** A connection could not be made. */
+  failed(address: string, reason: string): void;
 }
 
 /** Most milliseconds for a TLS handshake. */
@@ -36,46 +42,67 @@ const KEEPALIVE = 60_000;
  * Opens a port.
  * @throws TidegateError BROKER_LISTEN when the address is taken or is none of this machine, or the certificate is unfit
  */
-export async function openListener(place: string, tls: TlsConfig | undefined, door: Door): Promise<Listener> {
-  const { host, port } = placeOf(place) ?? { host: place, port: 0 };
-  const secure = tls && openTls(tls, door);
+export async function openListener(
+  place: string,
+  tls: TlsConfig | undefined,
+  handler: ConnectionHandler,
+): Promise<Listener> {
+  const secure = tls && openTls(tls, handler);
+  const sockets = new Set<Socket>();
   const server = createServer(
     { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE },
     (socket) => {
       socket.on('error', () => {});
-      if (!door.admits(socket)) socket.destroy();
-      else if (secure) secure.emit('connection', socket);
-      else door.enter(socket);
+      if (!handler.admits(socket)) return void socket.destroy();
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+      if (secure) secure.emit('connection', socket);
+      else handler.connected(socket);
     },
   );
-  await listening(server, host, port).catch((cause: unknown) => {
-    throw unfit(`the local broker cannot listen on ${place}: ${reasonOf(cause)}`, cause);
-  });
   let shown = tls;
-  return {
+  const listener = {
+    place,
     get tls() {
       return shown;
     },
-    port: (server.address() as AddressInfo).port,
-    renew(renewed) {
+    get port() {
+      return (server.address() as AddressInfo).port;
+    },
+    renew(renewed: TlsConfig) {
       const pair = read(renewed);
       fitting(() => secure?.setSecureContext(pair));
       shown = renewed;
     },
-    close: () => void server.close(),
+    pause: () => void server.close(),
+    async resume() {
+      await listening(server, place).catch((cause: unknown) => {
+        throw unfit(`the local broker cannot listen on ${place}: ${reasonOf(cause)}`, cause);
+      });
+    },
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
   };
+  await listener.resume();
+  // The system may have no room for a connection; another may find room.
+  server.on('error', (error) => handler.failed('', messageOf(error)));
+  return listener;
 }
 
 /** Does the handshakes; the port is the plain server's. */
-function openTls(tls: TlsConfig, door: Door): TlsServer {
+function openTls(tls: TlsConfig, handler: ConnectionHandler): TlsServer {
   const options = { ...read(tls), minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE, allowHalfOpen: true } as const;
   const server = fitting(() =>
     createTlsServer(options, (socket) => {
       socket.on('error', () => {});
-      door.enter(socket);
+      handler.connected(socket);
     }),
   );
-  server.on('tlsClientError', (error, socket) => door.failed(socket, messageOf(error)));
+  server.on('tlsClientError', (error, { remoteAddress = '' }) =>
+    handler.failed(remoteAddress, `no TLS: ${messageOf(error)}`),
+  );
   return server;
 }
 
@@ -92,10 +119,14 @@ function read({ cert, key }: TlsConfig): { cert: Buffer; key: Buffer } {
   return fitting(() => ({ cert: readFileSync(cert), key: readFileSync(key) }));
 }
 
-function listening(server: Server, host: string, port: number): Promise<void> {
+function listening(server: Server, place: string): Promise<void> {
+  const { host, port } = placeOf(place) ?? { host: place, port: 0 };
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, host, resolve);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
   });
 }
 

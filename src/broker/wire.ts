@@ -22,7 +22,7 @@ export interface WireKeeper {
   /** Something was refused. */
   tell(kind: RefusalKind, wire: Wire, message: string): void;
   /** It has signed in. */
-  admitted(): void;
+  signedIn(): void;
 }
 
 /** The first byte of CONNECT: its type, and no flags (MQTT 3.1.1 §2.2.2). */
@@ -92,7 +92,7 @@ export class Wire extends Duplex {
   /** Lets the client in: what it sent after CONNECT is read from now on. */
   admit(): void {
     this.#state = 'open';
-    this.#keeper.admitted();
+    this.#keeper.signedIn();
     this.#continue();
   }
 
