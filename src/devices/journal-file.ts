@@ -62,6 +62,8 @@ export class JournalFile {
   readonly #path: string;
   #db: Database.Database;
   #most: number;
+  /** Where a damaged file went, until that is told. */
+  #movedTo: string | undefined;
 
   /** See `openJournal`. */
   constructor(path: string, db: Database.Database, most: number) {
@@ -78,11 +80,15 @@ export class JournalFile {
    */
   append(entries: readonly JournalEntry[], known?: TimeBase): string | undefined {
     try {
-      if (this.#db.open && this.#appended(entries, known)) return undefined;
-      this.#db.close();
-      const { db, movedTo } = openSound(this.#path);
-      this.#db = db;
-      this.#append(entries, known);
+      if (!this.#db.open || !this.#appended(entries, known)) {
+        this.#db.close();
+        const { db, movedTo } = openSound(this.#path);
+        this.#db = db;
+        this.#movedTo ??= movedTo;
+        this.#append(entries, known);
+      }
+      const movedTo = this.#movedTo;
+      this.#movedTo = undefined;
       return movedTo;
     } catch (error) {
       throw unusable(this.#path, error);
@@ -126,7 +132,8 @@ export class JournalFile {
   }
 }
 
-const EXTENT = 'SELECT coalesce(min(id), 0) AS first, coalesce(max(id), 0) AS last FROM journal';
+/** Two questions: as one they would be answered by reading all rows. */
+const EXTENT = `SELECT (SELECT coalesce(min(id), 0) FROM journal) AS first, (SELECT coalesce(max(id), 0) FROM journal) AS last`;
 
 function openSound(path: string): { db: Database.Database; entries: JournalEntry[]; movedTo?: string } {
   const fresh = freshPath(path);

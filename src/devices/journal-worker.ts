@@ -14,7 +14,11 @@ export const serve: Serve<JournalCall> = () => (call) => {
     file = opened;
     return told;
   }
-  if (call.op === 'close') return file?.close();
+  if (call.op === 'close') {
+    file?.close();
+    file = undefined;
+    return undefined;
+  }
   // What is not known to be behind others must not be written there.
   if (!file) throw new TidegateError('REGISTER_STORE', 'the register of devices is not open');
   return call.op === 'append' ? file.append(call.entries, call.known) : file.history(call.device);

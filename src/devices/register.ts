@@ -69,13 +69,13 @@ export class Register {
   #forgetClock = (): void => {};
   /** The last decision, on disk or refused. */
   #decided: Promise<unknown> = Promise.resolve();
-  /** What is to be told behind a decision that is on its way to the disk, by the thing that it is about: the journal has the order of what is told. */
+  /** What is to be done behind a decision that is on its way to the disk, each once: the journal has the order in which things are told. */
   #behind: Map<string, () => void> | undefined;
 
   constructor(options: RegisterOptions) {
     this.#options = options;
     const { folder, thread, log } = options;
-    this.#journal = new Journal({ folder, thread, log, onLoss: () => this.#writeAll() });
+    this.#journal = new Journal({ folder, thread, log, onLoss: () => this.#inOrder('all', () => this.#writeAll()) });
     this.#devices = new Map(options.registrations);
     this.#damper = new Damper(options.damping);
     this.#ignored = repeated(log);
@@ -171,7 +171,7 @@ export class Register {
       for (const entry of entries) this.#take(entry);
     } finally {
       this.#behind = undefined;
-      for (const tell of behind.values()) tell();
+      for (const work of behind.values()) work();
     }
   }
 
@@ -218,10 +218,13 @@ export class Register {
 
   /** Tells of a thing; later, and then as it is by then, when it has had its share, or while a decision is on its way to the disk. */
   #damped(thing: string, tell: () => void): void {
-    this.#damper.tell(thing, () => {
-      if (this.#behind) this.#behind.set(thing, tell);
-      else tell();
-    });
+    this.#damper.tell(thing, () => this.#inOrder(`of ${thing}`, tell));
+  }
+
+  /** Does it at once, or behind a decision that is on its way to the disk. */
+  #inOrder(what: string, work: () => void): void {
+    if (this.#behind) this.#behind.set(what, work);
+    else work();
   }
 
   #judge(connection: string, device: FoundDevice): Judged | string {

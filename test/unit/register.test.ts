@@ -225,22 +225,28 @@ describe('the disk', () => {
   const inService = (device: string, unit: number) =>
     ({ device, at: 1, what: 'added', set: { connection: 'bus', settings: { unit }, state: 'offline' } }) as const;
 
-  test('that loses part of the journal while the gateway runs is told again what is known', async () => {
-    const folder = temporaryFolder();
-    const { file } = openJournal(folder);
-    file.append(Array.from({ length: 300 }, (_, unit) => inService(`m${unit}`, unit)));
-    for (let n = 300; n < 9_990; n += 30)
-      file.append(Array.from({ length: 30 }, () => ({ ...inService('m0', 0), what: 'configured' })));
-    file.close();
-    const { register } = await open({ folder });
-    const [page, size] = [12, 1024];
-    writeSync(openSync(`${folder}/register.sqlite`, 'r+'), Buffer.alloc(size, 0xff), 0, size, page * size);
-    for (let n = 0; n < 20; n++) register.heard(`m${n}`, 'online');
-    await vi.waitFor(() => expect(existsSync(`${folder}/register.sqlite.damaged-1`)).toBe(true), 5_000);
-    await register.close();
-    expect(await readRegister(folder)).toEqual(register.devices);
-    expect(register.devices.size).toBe(301);
-  });
+  const off = { what: 'disabled', set: { state: 'disabled' } } as const;
+
+  test.each(['news are', 'a decision is'])(
+    'that loses part of the journal while %s written is told again what is known',
+    async (what) => {
+      const folder = temporaryFolder();
+      const { file } = openJournal(folder);
+      file.append(Array.from({ length: 300 }, (_, unit) => inService(`m${unit}`, unit)));
+      for (let n = 300; n < 9_990; n += 30)
+        file.append(Array.from({ length: 30 }, () => ({ ...inService('m0', 0), what: 'configured' })));
+      file.close();
+      const { register } = await open({ folder });
+      const [page, size] = [12, 1024];
+      writeSync(openSync(`${folder}/register.sqlite`, 'r+'), Buffer.alloc(size, 0xff), 0, size, page * size);
+      if (what === 'news are') for (let n = 0; n < 20; n++) register.heard(`m${n}`, 'online');
+      else await register.commit(Array.from({ length: 20 }, (_, n) => ({ ...inService(`m${n}`, n), ...off })));
+      await vi.waitFor(() => expect(existsSync(`${folder}/register.sqlite.damaged-1`)).toBe(true), 5_000);
+      await register.close();
+      expect(await readRegister(folder)).toEqual(register.devices);
+      expect(register.devices.size).toBe(301);
+    },
+  );
 
   test('that refuses the journal at first: news goes on, nothing is decided or written; then the journal counts', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
