@@ -13,13 +13,14 @@ import { answerRegister } from './devices/answers.js';
 import { type PointSnapshot, rememberLatest } from './devices/latest.js';
 import type { DeviceNews } from './devices/news.js';
 import { Register } from './devices/register.js';
-import type { FoundDevice } from './driver.js';
+import type { FoundDevice, KnownCertificate } from './driver.js';
 import { messageOf } from './errors.js';
 import { answerField } from './field/answers.js';
 import { type Batch, type Device, KEPT_LANES, type KeptLane } from './model.js';
 import { type Clock, watchClock } from './ops/clock.js';
 import { serveControl } from './ops/control.js';
 import { prepareDiskThread } from './ops/disk-thread.js';
+import { findExpiring, watchExpiry } from './ops/expiry.js';
 import { lockData } from './ops/lock.js';
 import { measureRate } from './ops/motion.js';
 import type { PollState, PollStats } from './polling/poller.js';
@@ -68,6 +69,8 @@ export interface Snapshot {
   readonly upstreams: readonly UpstreamStatus[];
   /** Outboxes whose upstream is not configured any more. */
   readonly orphans: readonly OutboxFileStatus[];
+  /** Certificates that end within 30 days, or have ended: ours, and those that people trusted. */
+  readonly expiring: readonly KnownCertificate[];
   /** The local broker, if there is one. */
   readonly broker?: BrokerStatus;
 }
@@ -148,10 +151,12 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   let send = senderOf(first);
   let reloader: Reloader;
   let enrolment: Enrolment | undefined;
+  const expiry = watchExpiry(() => findExpiring(site.drivers.values(), (driver) => driverFolder(folder, driver)));
   /** What to undo when stopping, the last first. */
   const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [
     ['rate', () => rate.stop()],
     ['clock', () => clock.stop()],
+    ['certificates', () => expiry.stop()],
   ];
 
   try {
@@ -333,6 +338,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
       })),
       upstreams: upstreams.status(),
       orphans: upstreams.orphans(),
+      expiring: expiry.soon,
       ...(brokerStatus && { broker: brokerStatus }),
     };
   }

@@ -12,7 +12,7 @@ import { readProfile } from '../profiles/load.js';
 import { proveProfile } from '../profiles/prove.js';
 import { loadSite, type Site } from '../site.js';
 import { EXIT, problemJson } from './exit.js';
-import { findExpiring } from './expiry.js';
+import { warnOfExpiring } from './expiry.js';
 import { countText } from './quantity.js';
 import { useColor } from './terminal.js';
 
@@ -27,7 +27,7 @@ export async function check(path = 'gateway.yaml', options: { json?: boolean } =
 async function checkSite(file: string, json: boolean): Promise<void> {
   const site = await loadSite(file, { thorough: true });
   const { config, devices, rules } = site;
-  const warnings = [...site.warnings, ...(await findExpiring(site))];
+  const warnings = [...site.warnings, ...(await warnOfExpiring(site))];
   const facts = {
     gateway: config.gateway,
     connections: site.drivers.size,

@@ -7,6 +7,7 @@ import {
   type Snapshot,
   type UpstreamStatus,
 } from '../gateway.js';
+import { expiryText } from '../ops/expiry.js';
 import { spanText } from '../ops/repeated.js';
 import { printable } from '../ops/text.js';
 import { bytesText, countText, percentText, quantityText, stateStyle } from './quantity.js';
@@ -30,6 +31,7 @@ export function renderView(snapshot: Snapshot, size: ViewSize): string[] {
     ...snapshot.orphans.map(orphanLine),
     ...(snapshot.broker ? [brokerLine(snapshot.broker)] : []),
     ...wiresLine(snapshot.connections),
+    ...snapshot.expiring.map((one): Span[] => [['⚠ ', 'yellow'], printable(expiryText(one))]),
   ];
   if (snapshot.devices.length > 0) lines.push([]);
   lines.push(...deviceLines(snapshot.devices, Math.max(size.rows - lines.length, 1), size.columns));

@@ -84,7 +84,7 @@ describe('in this order', () => {
     expect(stdout.replaceAll(' ', '')).toContain(own.fingerprint.replaceAll(':', '').toLowerCase());
   });
 
-  test('certificates that end soon are warned of, in check and in the list', async () => {
+  test('certificates that end soon are warned of, in check, in the list and in the live view', async () => {
     const [old, ours] = [await makePem({ name: 'Old press', until: soon }), await makePem({ name: 'Us', until: soon })];
     const pki = join(cwd, 'data', 'opcua', 'pki');
     writeFileSync(join(pki, 'trusted', 'old.pem'), old.certificate);
@@ -92,6 +92,11 @@ describe('in this order', () => {
     writeFileSync(join(pki, 'own', 'certificate.pem'), ours.certificate);
     const { code, stderr } = await tidegate('check');
     const list = await tidegate('trust', 'list');
+    const watch = start(['watch'], { cwd });
+    await watch.seen(
+      /⚠ the certificate of Old press \(Acme\) expires on .*\n⚠ our own certificate Us \(Acme\) expires on/,
+    );
+    watch.child.kill();
     writeFileSync(join(pki, 'own', 'certificate.pem'), own);
     rmSync(join(pki, 'trusted', 'old.pem'));
     expect(code).toBe(0);
@@ -99,7 +104,7 @@ describe('in this order', () => {
     expect(stderr).toMatch(/our own certificate Us \(Acme\) expires on .*\n.*trust export --renew/);
     expect(stderr.match(/expires/g)).toHaveLength(2);
     expect(list.stdout).toMatch(/valid .*: expires on/);
-  });
+  }, 60_000);
 
   test('a place is named as it is shown, one name behind the other; the standard’s own is not gone into', async () => {
     const named = await tidegate('browse', 'press', 'Press', '--match', 'Setpo*');
@@ -112,7 +117,7 @@ describe('in this order', () => {
 
   test('a profile of everything is one of the plant', async () => {
     const everything = await tidegate('browse', 'press', '--save', 'acme/everything');
-    expect(everything.stdout).toMatch(/^31 points written/);
+    expect(everything.stdout).toMatch(/^34 points written/);
     expect(readFileSync(join(cwd, 'device-profiles/acme/everything.yaml'), 'utf8')).not.toMatch(
       /eu_range|server_status/,
     );

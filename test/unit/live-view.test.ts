@@ -49,6 +49,7 @@ const snapshot = (devices: DeviceSnapshot[], upstreams = [upstream()]): Snapshot
   devices,
   upstreams,
   orphans: [],
+  expiring: [],
 });
 
 const draw = (shown: Snapshot, columns = 80, rows = 24) => renderView(shown, { columns, rows, color: false });
@@ -62,6 +63,19 @@ describe('what is shown', () => {
     expect(line({})).toMatch(/^⇄ local broker 127\.0\.0\.1:1883 {2}2 clients, 1.?234 topics$/);
     expect(line({ clients: 1, refused: { slow: 3, write: 1 } })).toMatch(/1 client, .* {2}refused: 3 slow, 1 write$/);
     expect(draw(snapshot([])).join()).not.toContain('broker');
+  });
+
+  test('certificates that end soon, with where they were met', () => {
+    const known = { fingerprint: '', sha1: '', from: '2026-01-01', until: '2027-03-01', hosts: [], authority: false };
+    const ends = 'expires on 2027-03-01, in 12 days';
+    const expiring: Snapshot['expiring'] = [
+      { ...known, state: 'trusted', subject: 'Press 7', met: ['press at opc.tcp://10.0.0.9:4840'], ends },
+      { ...known, state: 'own', subject: 'Tidegate plant-7', met: [], ends },
+    ];
+    expect(draw({ ...snapshot([]), expiring }, 120).slice(-2)).toEqual([
+      `⚠ the certificate of Press 7, press at opc.tcp://10.0.0.9:4840 ${ends}`,
+      `⚠ our own certificate Tidegate plant-7 ${ends}`,
+    ]);
   });
 
   test('a clock that is not set is named', () => {
