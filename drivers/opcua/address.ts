@@ -32,6 +32,11 @@ const FORMS: Readonly<Record<WrittenNodeId['kind'], RegExp>> = {
   b: /^[A-Za-z0-9+/]+={0,2}$/,
 };
 
+/** A namespace's number is one of 16 bits. */
+const MOST_NAMESPACES = 0xffff;
+const tooMany = (index = ''): string =>
+  `${index} is no namespace: write nsu=URI; or a number from 0 to ${MOST_NAMESPACES}`;
+
 /** Reads a node id; gives what is wrong with it as text. */
 export function parseNodeId(text: string): WrittenNodeId | string {
   const [, uri, index, letter, value = ''] = PREFIX.exec(text) ?? [];
@@ -40,6 +45,7 @@ export function parseNodeId(text: string): WrittenNodeId | string {
     return 'write nsu=URI;s=text (or i=number, g=GUID, b=Base64), such as nsu=http://acme.com/UA/;s=Temp';
   if (!FORMS[kind].test(value) || (kind === 'i' && Number(value) > 0xffff_ffff))
     return `"${value}" is no ${{ i: 'number from 0 to 4294967295', s: 'text', g: 'GUID', b: 'Base64' }[kind]}`;
+  if (Number(index ?? 0) > MOST_NAMESPACES) return tooMany(index);
   return { namespace: uri === undefined ? Number(index ?? 0) : unescaped(uri), kind, value };
 }
 
@@ -52,6 +58,7 @@ export function parseBrowsePath(text: string): WrittenPath | string {
     const [whole = '', uri, index, written = ''] = /^(?:nsu=([^;]+);|(\d{1,5}):)?((?:[^/&]|&.)*)/s.exec(rest) ?? [];
     const name = written.replaceAll(/&(.)/gs, '$1');
     if (name === '') return 'write names behind "/", such as /Objects/nsu=http://acme.com/UA/;Press/Temp';
+    if (Number(index ?? 0) > MOST_NAMESPACES) return tooMany(index);
     names.push({ namespace: uri === undefined ? Number(index ?? 0) : unescaped(uri), name });
     rest = rest.slice(whole.length);
     if (rest === '') return { absolute, names };

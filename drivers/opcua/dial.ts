@@ -1,5 +1,5 @@
 /** Connects to a server: finds its endpoint, looks at its certificate, opens the channel, signs in. */
-import type { X509Certificate } from 'node:crypto';
+import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import {
   type ClientSession,
   crypto_utils as crypto,
@@ -152,13 +152,31 @@ function userOf(connection: OpcuaConnection): UserIdentityInfo {
     case UserTokenType.UserName:
       return { type: UserTokenType.UserName, userName: username, password };
     case UserTokenType.Certificate:
-      return {
-        type: UserTokenType.Certificate,
-        certificateData: readChain(Buffer.from(certificate))[0].raw,
-        keyOperations: crypto.keyOperationsFromPrivateKey(crypto.coercePEMorDerToPrivateKey(key)),
-      };
+      return signInWith(certificate, key);
     default:
       return { type: UserTokenType.Anonymous };
+  }
+}
+
+/** @throws TidegateError LINK_REFUSED when they cannot be used */
+function signInWith(pem: string, key: string): UserIdentityInfo {
+  try {
+    const [certificate] = readChain(Buffer.from(pem));
+    if (!certificate.checkPrivateKey(createPrivateKey(key))) throw new Error('the key is not that of the certificate');
+    return {
+      type: UserTokenType.Certificate,
+      certificateData: certificate.raw,
+      keyOperations: crypto.keyOperationsFromPrivateKey(crypto.coercePEMorDerToPrivateKey(key)),
+    };
+  } catch (cause) {
+    throw new TidegateError(
+      'LINK_REFUSED',
+      `the certificate and key to sign in with cannot be used: ${messageOf(cause)}`,
+      {
+        hint: 'Write `certificate` and `key` as PEM text, or name their files.',
+        cause,
+      },
+    );
   }
 }
 

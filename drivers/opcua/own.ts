@@ -66,8 +66,18 @@ async function read(folder: string): Promise<Identity | undefined> {
 async function make(folder: string, gateway: string): Promise<Identity> {
   const identity = await makeIdentity(gateway, [hostname()]);
   const key = identity.key.export({ type: 'pkcs8', format: 'pem' });
-  await writeWhole(join(folder, 'own', 'key.pem'), key);
-  await writeWhole(join(folder, 'own', 'certificate.pem'), identity.certificate.toString());
+  try {
+    await writeWhole(join(folder, 'own', 'key.pem'), key);
+    await writeWhole(join(folder, 'own', 'certificate.pem'), identity.certificate.toString());
+  } catch (cause) {
+    throw new TidegateError(
+      'CONFIG_FILE',
+      `our OPC UA certificate cannot be kept in ${folder}/own: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
+  }
   return identity;
 }
 

@@ -27,7 +27,7 @@ export class Fault extends Error {
 }
 
 /** Most operations in one request, for each service that has such a limit. */
-export type Limits = Record<'read' | 'write' | 'browse' | 'translate' | 'monitor', number>;
+export type Limits = Record<'read' | 'translate' | 'monitor', number>;
 
 /** Faults after which a session is of no more use. */
 const FATAL =
@@ -42,8 +42,6 @@ const NAMESPACES = number(2255);
 /** OperationLimits of the server's capabilities (OPC UA Part 5 §6.3.11). */
 const LIMITS: Readonly<Record<keyof Limits, NodeId>> = {
   read: number(11705),
-  write: number(11707),
-  browse: number(11710),
   translate: number(11712),
   monitor: number(11714),
 };
@@ -98,7 +96,7 @@ export class Wire {
     this.log = log;
     this.timeout = connection.timeout;
     const most = connection.max_nodes;
-    this.limits = { read: most, write: most, browse: most, translate: most, monitor: most };
+    this.limits = { read: most, translate: most, monitor: most };
     const lost = () => this.break('the server closed the connection');
     line.client.on('connection_lost', lost).on('close', lost);
     line.session.on('session_closed', lost);
@@ -276,14 +274,22 @@ export class Wire {
   }
 
   async #learn(timeout: number): Promise<void> {
-    const [namespaces] = await this.readValues([NAMESPACES], timeout);
+    // How many nodes one request may name is not known before this one, which names one.
+    const [read] = await this.readValues([LIMITS.read], timeout);
+    this.#limit('read', read);
+    const [namespaces, translate, monitor] = await this.readValues(
+      [NAMESPACES, LIMITS.translate, LIMITS.monitor],
+      timeout,
+    );
     const uris: unknown = namespaces?.value?.value;
     this.namespaces = Array.isArray(uris) ? uris.map(String) : [];
-    for (const service of ['read', 'write', 'browse', 'translate', 'monitor'] as const) {
-      const [limit] = await this.readValues([LIMITS[service]], timeout);
-      const most: unknown = limit?.value?.value;
-      if (typeof most === 'number' && most > 0) this.limits[service] = Math.min(this.limits[service], most);
-    }
+    this.#limit('translate', translate);
+    this.#limit('monitor', monitor);
+  }
+
+  #limit(service: keyof Limits, told: DataValue | undefined): void {
+    const most: unknown = told?.value?.value;
+    if (typeof most === 'number' && most > 0) this.limits[service] = Math.min(this.limits[service], most);
   }
 
   #watch(keepAlive: number): void {

@@ -208,6 +208,22 @@ test('a server that says to be another application than its certificate is never
   }
 }, 60_000);
 
+test('what we sign in with, and where our own certificate is kept, is told when it cannot be used', async () => {
+  const { certificate, key } = identity;
+  const stranger = (await makePem()).key;
+  for (const keys of [
+    { certificate: 'none', key },
+    { certificate, key: 'none' },
+    { certificate, key: stranger },
+  ]) {
+    const error = await failure(connect(keys));
+    expect(error.code).toBe('LINK_REFUSED');
+    expect(error.message).toMatch(/^the certificate and key to sign in with cannot be used: /);
+  }
+  const nowhere = join(folder.data, 'pki', 'own', 'key.pem', 'below');
+  expect((await failure(connect({}, nowhere))).code).toBe('CONFIG_FILE');
+});
+
 test('nothing of the library is written to the console', async () => {
   const said = [vi.spyOn(console, 'log'), vi.spyOn(console, 'warn'), vi.spyOn(console, 'error')];
   await failure(connect({ username: 'gateway', password: 'wrong' }));

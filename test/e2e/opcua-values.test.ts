@@ -12,6 +12,7 @@ import { makePem } from '../support/opcua-identity.js';
 import { Told } from '../support/opcua-listener.js';
 import { type Peer, PRESS, startPeer } from '../support/opcua-peer.js';
 import { deviceOf, nodeOf, pointOf } from '../support/opcua-points.js';
+import { ODD_IDS } from '../support/opcua-press.js';
 
 const signal = new AbortController().signal;
 const MANY = 40;
@@ -71,6 +72,16 @@ test('every kind of value, as its point asks for it', async () => {
     [16, 'no such path: no match (BadNoMatch)'],
     [17, 'the server has no namespace urn:nobody'],
   ]);
+});
+
+test('node ids of every kind, as they are written and as browsing writes them', async () => {
+  const session = await connect();
+  const ids = Object.values(ODD_IDS).map((id) => `nsu=${PRESS};${id}`);
+  const points = ids.map((node) => pointOf('string', 'Temp', { node, id: node } as never));
+  expect((await session.read(deviceOf(points), points, { signal })).values).toEqual(Object.keys(ODD_IDS));
+  const seen: string[] = [];
+  for await (const { id = '' } of session.browse?.(nodeOf('Press'), signal) ?? []) seen.push(id);
+  expect(seen).toEqual(expect.arrayContaining(ids));
 });
 
 test('a structure of the standard, by its fields', async () => {

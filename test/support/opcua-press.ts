@@ -35,6 +35,13 @@ const HOLDS: readonly [name: string, type: string, value: unknown, access?: 'wri
   ['Gone.B', 'Double', 1],
 ];
 
+/** Node ids that are no text, by what they are. */
+export const ODD_IDS = {
+  number: 'i=9001',
+  guid: 'g=72962B91-FA75-4AE6-8D28-B404DC7DAF63',
+  bytes: 'b=M/RbKBsRVkePCePcx24oRA==',
+} as const;
+
 /** Fills the server. */
 export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: Plant): Promise<Variables> {
   const { DataType, makeNodeId, StatusCodes, Variant, VariantArrayType } = await loadLibrary();
@@ -106,6 +113,10 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
   variables.set('Tools', rack);
   // What it is made of, nobody can ask any more.
   space.deleteNode(makeNodeId(5003, types));
+  for (const [kind, id] of Object.entries(ODD_IDS)) {
+    const variable = own.addVariable({ componentOf: press, browseName: kind, nodeId: id, dataType: 'String' });
+    variable.setValueFromSource({ dataType: 'String', value: kind });
+  }
   for (let index = 0; index < many; index++) add(`Many.${index}`, 'Double', index);
   for (const name of ['Gone.A', 'Gone.B'])
     variables.get(name)?.setValueFromSource({ dataType: 'Null' }, StatusCodes.BadNoCommunication);

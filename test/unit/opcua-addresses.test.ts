@@ -21,7 +21,7 @@ describe('node ids', () => {
     expect(parseNodeId(text)).toEqual(parsed);
   });
 
-  test.each(['', 'Temp', 's=', 'i=-1', 'i=4294967296', 'g=1', 'b=?', 'ns=x;i=1', 'nsu=;i=1'])(
+  test.each(['', 'Temp', 's=', 'i=-1', 'i=4294967296', 'g=1', 'b=?', 'ns=x;i=1', 'ns=65536;i=1', 'nsu=;i=1'])(
     '"%s" is none',
     (text) => {
       expect(typeof parseNodeId(text)).toBe('string');
@@ -59,7 +59,7 @@ describe('browse paths', () => {
     expect(parseBrowsePath(text as string)).toEqual({ absolute, names: all });
   });
 
-  test.each(['', '/', '/a//b', 'nsu=urn:x;', '/a/', 'a&'])('"%s" is none', (text) => {
+  test.each(['', '/', '/a//b', 'nsu=urn:x;', '/a/', 'a&', '/65536:a'])('"%s" is none', (text) => {
     expect(typeof parseBrowsePath(text)).toBe('string');
   });
 
