@@ -1,6 +1,6 @@
 /** One device that tells by itself: its messages become pushes, its availability and its silence become `silent`. */
 import type { DriverContext, Listener, Subscription } from '../../src/driver.js';
-import type { Device, Flaw, Point, Push, Value } from '../../src/model.js';
+import type { Device, Point } from '../../src/model.js';
 import { statementOf } from './availability.js';
 import type { Hub, Listening, Message } from './hub.js';
 import { Payload, shown, Unfit } from './payload.js';
@@ -67,7 +67,7 @@ class Feed {
     this.#listener = listener;
     this.#log = log;
     const { topic, availability, stale } = device.settings;
-    this.#routes = routesOf(points, topic);
+    this.#routes = routesOf(points, device.settings);
     for (const one of availability) {
       const at = fill(one.topic, topic);
       this.#watched.set(at, [...(this.#watched.get(at) ?? []), one]);
@@ -106,10 +106,7 @@ class Feed {
     if (routes.length > 0 && !message.retained) this.#heard();
     for (const route of routes) {
       const push = route.read(message);
-      if (push.values.length === 0) continue;
-      // Where silence means something, what was kept without a time cannot be taken for news.
-      const old = message.retained && push.at === undefined && this.#device.settings.stale !== undefined;
-      this.#listener.push(old ? doubted(push) : push);
+      if (push.values.length > 0) this.#listener.push(push);
     }
   }
 
@@ -158,12 +155,4 @@ class Feed {
       this.#watch(stale, left > 0 ? left : stale);
     }, wait).unref();
   }
-}
-
-const OLD: Flaw = { quality: 'uncertain', reason: 'kept by the broker, nobody knows since when' };
-
-/** The same values, uncertain. */
-function doubted({ values, flaws, ...push }: Push): Push {
-  const all = values.map((value: Value, at): [number, Flaw] => [at, (value === null && flaws?.get(at)) || OLD]);
-  return { ...push, values, flaws: new Map(all) };
 }

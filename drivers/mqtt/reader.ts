@@ -1,10 +1,11 @@
 /** Reading by hand what devices tell by themselves: what they said last, or what they say while we wait. */
 import type { ReadOptions } from '../../src/driver.js';
-import type { Device, Point, Samples, Value } from '../../src/model.js';
+import type { Device, Flaw, Point, Samples, Value } from '../../src/model.js';
 import { statementOf } from './availability.js';
 import type { Hub, Listening, Message } from './hub.js';
 import { shown, Unfit } from './payload.js';
 import { lookUp, stepsOf } from './pointer.js';
+import { routesOf } from './route.js';
 import type { MqttAddress, MqttDevice } from './schema.js';
 import { fill } from './topic.js';
 import { decodedOf, decoderOf, isDeep } from './value.js';
@@ -70,7 +71,7 @@ export class Reader {
         const reason = new Unfit(gone[0]);
         return { ...decodedOf(points.map(() => reason)), answered: false };
       }
-      return this.#samplesOf(points, topics, listening.refused, raw === true);
+      return this.#samplesOf(device, points, listening.refused, raw === true);
     } finally {
       for (const [at, point] of points.entries()) if (written[at]) this.forget(device, point);
       void listening.close();
@@ -78,23 +79,41 @@ export class Reader {
   }
 
   #samplesOf(
+    { settings }: DeviceOnBroker,
     points: readonly MqttPoint[],
-    topics: readonly string[],
     refused: ReadonlyMap<string, string>,
     wantsRaw: boolean,
   ): Samples {
-    const messages = topics.map((topic) => this.#hub.last(topic));
-    const found = points.map((point, at): Value | Unfit => {
-      const message = messages[at];
-      if (!message) return new Unfit(refused.get(topics[at] as string) ?? 'not told yet');
-      return message.unfit ?? decoderOf(point)(message.payload) ?? new Unfit('not in what was told last');
-    });
-    const raw = messages.flatMap((message, at): [number, string][] =>
-      message && wantsRaw ? [[at, rawText(message, points[at] as MqttPoint)]] : [],
-    );
-    for (const message of messages) message?.payload.forget();
-    const answered = messages.some((message) => message !== undefined);
-    return { ...decodedOf(found), answered, ...(wantsRaw && { raw: new Map(raw) }) };
+    const values: Value[] = points.map(() => null);
+    const flaws = new Map<number, Flaw>();
+    const raw = new Map<number, string>();
+    const times: (number | undefined)[] = [];
+    for (const [topic, routes] of routesOf(points, settings)) {
+      const message = this.#hub.last(topic);
+      const reason = message ? 'not in what was told last' : (refused.get(topic) ?? 'not told yet');
+      for (const route of routes) {
+        for (const index of route.indexes) flaws.set(index, { quality: 'bad', reason });
+        if (!message) continue;
+        const { indexes = [], values: told, flaws: flawed, at } = route.read(message);
+        for (const [place, index] of indexes.entries()) {
+          values[index] = told[place] as Value;
+          const flaw = flawed?.get(place);
+          if (flaw) flaws.set(index, flaw);
+          else flaws.delete(index);
+        }
+        times.push(at);
+        if (wantsRaw) for (const index of route.indexes) raw.set(index, rawText(message, points[index] as MqttPoint));
+      }
+      message?.payload.forget();
+    }
+    const timed = times.filter((time) => time !== undefined);
+    return {
+      values,
+      answered: times.length > 0,
+      ...(flaws.size > 0 && { flaws }),
+      ...(timed.length > 0 && timed.length === times.length && { at: Math.max(...timed) }),
+      ...(wantsRaw && { raw }),
+    };
   }
 
   /** Resolves when it is told to, or after the time limit. @throws TidegateError LINK_DOWN, and the signal's reason */

@@ -3,7 +3,7 @@ import type { Flaw, Point, Push, Value } from '../../src/model.js';
 import type { Message } from './hub.js';
 import { Unfit } from './payload.js';
 import { lookUp, stepsOf } from './pointer.js';
-import type { MqttAddress } from './schema.js';
+import type { MqttAddress, MqttDevice } from './schema.js';
 import { timeOf } from './time.js';
 import { fill } from './topic.js';
 import { type Decode, decodedOf, decoderOf } from './value.js';
@@ -17,10 +17,10 @@ export interface Route {
 }
 
 /** The routes of a device, by topic. */
-export function routesOf(points: readonly Point<MqttAddress>[], device: string): Map<string, Route[]> {
+export function routesOf(points: readonly Point<MqttAddress>[], device: MqttDevice): Map<string, Route[]> {
   const groups = new Map<string, { topic: string; timestamp: string | undefined; indexes: number[] }>();
   for (const [index, { address }] of points.entries()) {
-    const topic = fill(address.topic, device);
+    const topic = fill(address.topic, device.topic);
     const { timestamp } = address;
     const key = JSON.stringify([topic, timestamp]);
     const group = groups.get(key) ?? { topic, timestamp, indexes: [] };
@@ -30,17 +30,22 @@ export function routesOf(points: readonly Point<MqttAddress>[], device: string):
   const routes = new Map<string, Route[]>();
   for (const { topic, timestamp, indexes } of groups.values()) {
     const decoders = indexes.map((index) => decoderOf(points[index] as Point<MqttAddress>));
-    const route = makeRoute(indexes, decoders, timestamp);
+    const route = makeRoute(indexes, decoders, timestamp, device.stale !== undefined);
     routes.set(topic, [...(routes.get(topic) ?? []), route]);
   }
   return routes;
 }
 
-function makeRoute(indexes: readonly number[], decoders: readonly Decode[], timestamp: string | undefined): Route {
+function makeRoute(
+  indexes: readonly number[],
+  decoders: readonly Decode[],
+  timestamp: string | undefined,
+  ages: boolean,
+): Route {
   const steps = timestamp === undefined ? undefined : stepsOf(timestamp);
   return {
     indexes,
-    read({ payload, unfit }) {
+    read({ payload, unfit, retained }) {
       const found: (Value | Unfit)[] = [];
       let told: number[] | undefined;
       for (let at = 0; at < decoders.length; at++) {
@@ -53,16 +58,19 @@ function makeRoute(indexes: readonly number[], decoders: readonly Decode[], time
         found.push(value);
       }
       const push = { indexes: told ?? indexes, ...decodedOf(found) };
-      if (!steps || payload.json instanceof Unfit) return push;
-      const time = timeOf(lookUp(payload.json, steps));
-      return time instanceof Unfit ? withoutTime(push, time) : { ...push, at: time };
+      const time = steps && !(payload.json instanceof Unfit) ? timeOf(lookUp(payload.json, steps)) : undefined;
+      if (typeof time === 'number') return { ...push, at: time };
+      // Where silence means something, what was kept without a time cannot be taken for news.
+      if (ages && retained) return doubted(push, 'kept by the broker, nobody knows since when');
+      // Of now, for want of another time.
+      return time ? doubted(push, `when: ${time.reason}`) : push;
     },
   };
 }
 
-/** Values whose time cannot be told are of now, and uncertain. */
-function withoutTime(push: Push, { reason }: Unfit): Push {
-  const flaw: Flaw = { quality: 'uncertain', reason: `when: ${reason}` };
+/** The same values, uncertain; what is bad stays so. */
+function doubted(push: Push, reason: string): Push {
+  const flaw: Flaw = { quality: 'uncertain', reason };
   const { values, flaws } = push;
   return { ...push, flaws: new Map(values.map((_, at): [number, Flaw] => [at, flaws?.get(at) ?? flaw])) };
 }

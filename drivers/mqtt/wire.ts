@@ -184,8 +184,8 @@ export class Wire {
   /** Ends the wire as broken; gives the error. */
   break(error: TidegateError): TidegateError {
     if (this.error) return this.error;
-    this.#client.end(true);
     this.#end(error, false);
+    this.#client.end(true);
     return error;
   }
 

@@ -46,7 +46,7 @@ async function overRelay(): Promise<DriverBench> {
   });
   return {
     driver: mqtt as Driver,
-    connection: { broker: `mqtt://127.0.0.1:${relay.port}`, timeout: '200ms', keepalive: '1s' },
+    connection: { broker: `mqtt://127.0.0.1:${relay.port}`, timeout: '500ms', keepalive: '1s' },
     get device() {
       return spoilt ? withMissing : whole;
     },

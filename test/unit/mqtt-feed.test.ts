@@ -301,6 +301,20 @@ describe('read by hand', () => {
     expect([...(raw?.values() ?? [])]).toEqual(['"4"', 'ON', '0a 0b']);
   });
 
+  test('times and doubts are those of what is told by itself', async () => {
+    const at = 1_764_312_000;
+    broker.publish('hall/plug', { power: 1, at });
+    const timed = pointOf('float64', 'timed', { pointer: '/power', timestamp: '/at' });
+    const session = await connect();
+    const read = (points: Device['points']) => {
+      const device = deviceOf(points as never, 'hall/plug', { stale: '1h' });
+      return session.read(device, device.points, { signal });
+    };
+    expect(await read([timed])).toEqual({ values: [1], answered: true, at: at * 1_000 });
+    const kept = { quality: 'uncertain', reason: 'kept by the broker, nobody knows since when' };
+    expect(await read([timed, POWER])).toEqual({ values: [1, 1], answered: true, flaws: new Map([[1, kept]]) });
+  });
+
   test('raw is short, whatever the payload', async () => {
     broker.publish('hall/plug', `{"power":${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
     broker.publish('hall/plug/raw', Buffer.alloc(900_000, 0xff));

@@ -122,7 +122,7 @@ test('10,000 messages to one device are pushes that the runtime takes', () => {
       ...(at % 3 === 0 && { optional: true }),
     }),
   );
-  const routes = routesOf(points, 'hall/plug').get('hall/plug') ?? [];
+  const routes = routesOf(points, deviceOf(points, 'hall/plug').settings).get('hall/plug') ?? [];
   const reader = new PushReader(new DueSet(points, points));
   for (let count = 0; count < 10_000; count += 1) {
     const message = { topic: 'hall/plug', payload: new Payload(bytes(chance)), retained: chance() < 0.5 };

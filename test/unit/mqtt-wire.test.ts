@@ -174,6 +174,23 @@ describe('a broker that fails', () => {
     expect(isKind(await failure({ broker: `mqtt://127.0.0.1:${port}` }), 'reconnect')).toBe(true);
   });
 
+  test('it lets us in and confirms nothing: whoever waits is told so, and it is gone', async () => {
+    const port = await listen((socket, bytes) => {
+      if (levelOf(bytes) !== undefined) socket.write(CONNACK);
+    });
+    const session = await open({ broker: `mqtt://127.0.0.1:${port}`, version: '3.1.1', timeout: '100ms' });
+    const device = deviceOf([pointOf('float64', 'a')]);
+    const told = new Told();
+    const waiting = session.subscribe?.(device, device.points, told);
+    const also = session.read(device, device.points, { signal });
+    const gone = {
+      code: 'LINK_DOWN',
+      message: 'the broker did not confirm a subscription within 0.1 s',
+    };
+    await expect(waiting).rejects.toMatchObject(gone);
+    await expect(also).rejects.toMatchObject(gone);
+  });
+
   test('garbage on an open connection ends it, once, for all that listen', async () => {
     const port = await listen((socket, bytes) => {
       if (levelOf(bytes) !== undefined) socket.write(CONNACK);
