@@ -58,7 +58,7 @@ export class Hub {
     const unique = [...new Set(topics)];
     const fresh = unique.filter((topic) => !this.#entries.has(topic));
     if (fresh.length > 0) {
-      // One after the other: aedes takes a subscription that follows its own end too closely for ended.
+      // Not before: aedes takes a subscription that follows its own end too closely for ended.
       const ready = this.#leaving.then(() => this.#wire.subscribe(fresh));
       for (const topic of fresh) this.#entries.set(topic, { sinks: new Set(), last: undefined, ready });
     }
@@ -91,10 +91,10 @@ export class Hub {
       return this.#entries.delete(topic);
     });
     if (lonely.length === 0) return;
-    const left = Promise.all([this.#leaving, ...ready])
+    const left = Promise.all(ready)
       .then(() => this.#wire.unsubscribe(lonely))
       .catch(() => {});
-    this.#leaving = left;
+    this.#leaving = Promise.all([this.#leaving, left]);
     await left;
   }
 

@@ -191,6 +191,26 @@ describe('a broker that fails', () => {
     await expect(also).rejects.toMatchObject(gone);
   });
 
+  test('it is slow: many who leave do not wait for each other', async () => {
+    const ends: Buffer[] = [];
+    const port = await listen((socket, bytes) => {
+      letIn(socket, bytes);
+      // Short packets, perhaps both at once.
+      for (let at = 0; bytes[at] === 0xa2; at += 2 + (bytes[at + 1] as number))
+        ends.push(Buffer.from([0xb0, 2, bytes[at + 2] as number, bytes[at + 3] as number]));
+      if (ends.length === 2) for (const end of ends) socket.write(end);
+    });
+    const session = await open({ broker: `mqtt://127.0.0.1:${port}`, version: '3.1.1' });
+    const subscriptions = [];
+    for (const id of ['a', 'b']) {
+      const device = deviceOf([pointOf('float64', 'power')], id);
+      subscriptions.push(await session.subscribe?.(device, device.points, new Told()));
+    }
+    const left = subscriptions.map((subscription) => subscription?.close());
+    await vi.waitUntil(() => ends.length === 2);
+    await Promise.all(left);
+  });
+
   test('garbage on an open connection ends it, once, for all that listen', async () => {
     const port = await listen((socket, bytes) => {
       if (levelOf(bytes) !== undefined) socket.write(CONNACK);
