@@ -146,7 +146,7 @@ export const CODES = {
   REGISTER_STORE: code(
     'retry',
     'The register of devices could not be read from disk, or written to it.',
-    'Free space or replace the disk; what happens to devices waits in memory meanwhile. Ask again for what was refused.',
+    'Free space, replace the disk, or let the user that runs the gateway write the file (a command run as root may own it). What happens to devices waits in memory meanwhile; ask again for what was refused.',
   ),
   REGISTER_DEVICE: code(
     'fix',

@@ -36,13 +36,12 @@ export function judgeFound(
   registrations: ReadonlyMap<string, Registration>,
   configured: readonly Candidate[],
 ): Judged | string {
-  const { settings, profile } = found;
-  if (Object.keys(settings).length === 0) return 'a device was found that does not say how to reach it: it is ignored';
-  if (JSON.stringify(settings).length > LONGEST_SETTINGS)
-    return 'a device was found with more settings than any device needs: it is ignored';
+  const settings = plain(found.settings);
+  if (!settings) return 'a device was found that does not say how to reach it, or not in plain words: it is ignored';
+  const profile = typeof found.profile === 'string' ? found.profile : undefined;
   const all = [...registrations.values()];
   const others = all.filter(({ origin }) => origin !== 'gateway.yaml');
-  const same = sameDevice(connection, found, configured) ?? sameDevice(connection, found, others);
+  const same = sameDevice(connection, settings, configured) ?? sameDevice(connection, settings, others);
   const known = same && registrations.get(same.id);
   const identity = boundedIdentity({ ...known?.identity, ...found.identity });
   if (known) {
@@ -56,13 +55,28 @@ export function judgeFound(
     return `${MOST_PENDING} devices wait for approval: no more are taken into the register`;
   if (all.filter(({ origin, state }) => origin === 'discovered' && isActive({ state })).length >= MOST_FOUND)
     return `${MOST_FOUND} devices that were found are in service: no more are taken into the register`;
-  const id = nameFor(connection, found, (taken) => registrations.has(taken));
+  const id = nameFor(connection, found.name, settings, (taken) => registrations.has(taken));
   const set = { origin: 'discovered', connection, settings, identity, state: 'pending' } as const;
   return { id, entry: { device: id, what: 'found', set: { ...set, ...(profile !== undefined && { profile }) } } };
 }
 
+/** Settings as gateway.yaml could have them: a driver hands on what a device says. */
+function plain(settings: unknown): FoundDevice['settings'] | undefined {
+  try {
+    const text = JSON.stringify(settings);
+    const keys = JSON.parse(text.length > LONGEST_SETTINGS ? '{}' : text) as FoundDevice['settings'];
+    return Object.keys(keys).length > 0 ? keys : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The one that is reached in the same way. */
-function sameDevice(connection: string, { settings }: FoundDevice, among: readonly Candidate[]): Candidate | undefined {
+function sameDevice(
+  connection: string,
+  settings: FoundDevice['settings'],
+  among: readonly Candidate[],
+): Candidate | undefined {
   const keys = Object.entries(settings);
   return among.find((one) => {
     const own = one.settings as Readonly<Record<string, unknown>>;
@@ -84,9 +98,14 @@ function boundedIdentity(identity: Identity): Identity {
 }
 
 /** A name that is not taken: the one that the driver proposes, as far as a name may have its letters, else the connection and the settings. */
-function nameFor(connection: string, { name, settings }: FoundDevice, taken: (id: string) => boolean): string {
-  const plain = Object.values(settings).filter((value) => typeof value !== 'object');
-  const wanted = name ?? [connection, ...plain].join('-');
+function nameFor(
+  connection: string,
+  name: unknown,
+  settings: FoundDevice['settings'],
+  taken: (id: string) => boolean,
+): string {
+  const words = Object.values(settings).filter((value) => typeof value !== 'object');
+  const wanted = typeof name === 'string' ? name.slice(0, LONGEST) : [connection, ...words].join('-');
   const clean = wanted.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '');
   const base = (clean || connection).slice(0, 56);
   if (!taken(base)) return base;

@@ -7,6 +7,7 @@ import { openJournal } from '../../src/devices/journal-file.js';
 import type { DeviceNews } from '../../src/devices/news.js';
 import { Register } from '../../src/devices/register.js';
 import { apply, type JournalEntry, type Registration, rebuild } from '../../src/devices/registration.js';
+import type { FoundDevice } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
 import { prepareDiskThread } from '../../src/ops/disk-thread.js';
 import { openEnrolment } from '../../src/reload/enrolment.js';
@@ -287,6 +288,32 @@ describe('what a found device says', () => {
     expect(JSON.stringify(first.entry.set.identity).length).toBeLessThan(1_200);
     apply(known, { at: 1, ...first.entry });
     expect(judgeFound('bus', device, known, [])).toEqual({ id: 'bus-1' });
+  });
+
+  const cycle: Record<string, unknown> = { unit: 1 };
+  cycle.own = cycle;
+  test.each([
+    ['nothing', undefined],
+    ['no keys', {}],
+    ['a number', 7],
+    ['what JSON does not have', { unit: 1n }],
+    ['what has no end', cycle],
+    ['far too much', { unit: 'x'.repeat(3_000) }],
+  ])('of how it is reached is ignored when it is %s', (_, settings) => {
+    const device = { settings, identity: {} } as unknown as FoundDevice;
+    expect(judgeFound('bus', device, new Map(), [])).toMatch(/^a device was found .* it is ignored$/);
+  });
+
+  test('is taken as far as it is what it should be', () => {
+    const device = { settings: { unit: 1, f: () => 1 }, identity: { n: 1 }, profile: {}, name: 5 };
+    expect(judgeFound('bus', device as unknown as FoundDevice, new Map(), [])).toEqual({
+      id: 'bus-1',
+      entry: {
+        device: 'bus-1',
+        what: 'found',
+        set: { origin: 'discovered', connection: 'bus', settings: { unit: 1 }, identity: { n: '1' }, state: 'pending' },
+      },
+    });
   });
 
   test('does not fill the register, whatever gateway.yaml admits', () => {
