@@ -103,8 +103,10 @@ export class Hub {
     if (!entry) return;
     const { length } = bytes;
     const tooLarge = length > this.#mostBytes;
-    // A copy of its own: what comes from the socket is a piece of a buffer that may be much larger.
-    const payload = new Payload(tooLarge ? Buffer.alloc(0) : Buffer.from(bytes));
+    // A copy of its own, as it is kept: a piece of what came from the socket, or of Node's pool, would keep all of that.
+    const copy = Buffer.allocUnsafeSlow(tooLarge ? 0 : length);
+    bytes.copy(copy);
+    const payload = new Payload(copy);
     const message: Message = {
       topic,
       payload,

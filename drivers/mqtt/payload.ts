@@ -41,9 +41,9 @@ export class Payload {
 
   /** As UTF-8, without the NUL that programs in C may send behind it. */
   get text(): string | Unfit {
-    this.#text ??= isUtf8(this.bytes)
-      ? this.bytes.toString().replace(/\0$/, '')
-      : new Unfit('the payload is not UTF-8 text');
+    const { bytes } = this;
+    const length = bytes.at(-1) === 0 ? bytes.length - 1 : bytes.length;
+    this.#text ??= isUtf8(bytes) ? bytes.toString('utf8', 0, length) : new Unfit('the payload is not UTF-8 text');
     return this.#text;
   }
 

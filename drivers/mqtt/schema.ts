@@ -65,7 +65,9 @@ export const connectionSchema = z
       .string()
       .min(1)
       .optional()
-      .describe('MQTT client id; by default tidegate-<gateway>-<connection> and something random.'),
+      .describe(
+        'MQTT client id; by default tidegate-<gateway>-<connection> and something random. Discovery has -discover behind it.',
+      ),
     version: z.enum(['auto', '3.1.1', '5']).default('auto').describe('MQTT version; `auto` tries 5, then 3.1.1.'),
     keepalive: wait
       .refine((milliseconds) => milliseconds >= 1_000 && milliseconds <= 65_535_000, { error: 'write 1s to 18h' })
