@@ -168,7 +168,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
     if (deliver) undo.push(['register', () => register.close(), FLUSH_WITHIN]);
     undo.push(['local broker', () => broker.close()]);
-    if (deliver) await broker.use(site.config.broker);
+    if (deliver && site.config.broker) await broker.use(site.config.broker);
     showLocally();
     undo.push(['pollers', () => pollers.stop()]);
     // The thread of the outboxes loads what it needs while this one opens the wires.

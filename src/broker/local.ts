@@ -13,10 +13,10 @@ export interface LocalBroker {
   /** Opens a connection within the process, with all rights; undefined while there is no broker. */
   readonly connect: (() => Duplex) | undefined;
   /**
-   * Goes by a configuration; without one the broker is closed.
+   * Goes by a configuration, from now on if there was no broker.
    * @throws TidegateError BROKER_LISTEN; then nothing has changed
    */
-  use(config: BrokerConfig | undefined): Promise<void>;
+  use(config: BrokerConfig): Promise<void>;
   /** The devices whose readings may come, and which of their points do. Topics of all others are cleared. */
   show(devices: readonly Device[], sends: Sends): void;
   /** Shows the readings of an event under `site/`. */
@@ -24,7 +24,7 @@ export interface LocalBroker {
   /** Shows how a device stands there. */
   stand(standing: Standing): void;
   status(): BrokerStatus | undefined;
-  /** Never rejects. */
+  /** Until it is used again there is none. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -33,18 +33,12 @@ export function prepareBroker(log: Logger): LocalBroker {
   let running: { broker: Broker; config: BrokerConfig; site: SiteTopics } | undefined;
   let shown: [readonly Device[], Sends] = [[], () => false];
 
-  async function close(): Promise<void> {
-    const was = running;
-    running = undefined;
-    await was?.broker.close();
-  }
   return {
     get connect() {
       return running?.broker.connect;
     },
     async use(config) {
-      if (config === undefined) await close();
-      else if (running === undefined) {
+      if (running === undefined) {
         const { openBroker } = await import('./broker.js');
         const broker = await openBroker(config, log);
         running = { broker, config, site: new SiteTopics(broker.retain) };
@@ -61,6 +55,10 @@ export function prepareBroker(log: Logger): LocalBroker {
     take: (event) => running?.site.take(event),
     stand: (standing) => running?.site.stand(standing),
     status: () => running?.broker.status(),
-    close,
+    async close() {
+      const was = running;
+      running = undefined;
+      await was?.broker.close();
+    },
   };
 }

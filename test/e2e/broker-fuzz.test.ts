@@ -26,7 +26,14 @@ const hello = (chance: Chance): Buffer =>
     keepalive: below(chance, 3),
     username: 'app',
     password: Buffer.from(chance() < 0.9 ? PASSWORD : 'wrong'),
-    ...(chance() < 0.3 && { will: { topic: pick(chance, TOPICS), payload: Buffer.from('w'), qos: 1, retain: true } }),
+    ...(chance() < 0.3 && {
+      will: {
+        topic: pick(chance, [...TOPICS, 'app/+', 'app/#']),
+        payload: Buffer.from('w'),
+        qos: below(chance, 3) as 0 | 1 | 2,
+        retain: true,
+      },
+    }),
   });
 
 const TOPICS = ['app/a', 'app/b/c', 'site/x/y', 'other', '$SYS/x', '__proto__', 'app/'.repeat(150), 'app/\0'];
@@ -127,6 +134,7 @@ test(`${ATTACKS} attackers with seed ${SEED}: nobody else notices, nothing is fa
   expect(outside).toEqual([{ topic: 'site/x/y', text: 'true', retain: false }]);
   expect(judge.got.filter(({ topic, text }) => topic === '$refused' && text !== '')).toEqual([]);
   expect(broker.status().retained).toBeLessThanOrEqual(51);
+  expect(judge.got.filter(({ topic }) => /[+#]/.test(topic) || topic.includes('\0'))).toEqual([]);
   // All kinds of attack got through to where they were refused.
   expect(Object.keys(broker.status().refused).sort()).toEqual(
     expect.arrayContaining(['protocol', 'read', 'sign-in', 'write']),
