@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import type { DriverContext } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
+import { Packets } from '../../src/mqtt-packets.js';
 import { errorText, reasonText } from '../../src/mqtt-reasons.js';
-import { watchLengths } from './packet-length.js';
 import { type Coded, lossOf, ours, refusalOf } from './refusal.js';
 import { LARGEST, LOCAL, type MqttConnection } from './schema.js';
 
@@ -94,9 +94,10 @@ export class Wire {
         resolve(new Wire(client, connection, clientId));
       };
       client.on('error', refused).on('close', closed).on('connect', letIn);
-      watchLengths(client.stream, LARGEST, (bytes) => {
-        client.emit('error', new Error(`a packet of ${bytes} bytes; at most ${LARGEST} are taken`));
-      });
+      // Read along, so that no packet fills the memory: the library would gather up to 256 MB.
+      const broken = (reason: string): void => void client.emit('error', new Error(`the broker ${reason}`));
+      const packets = new Packets({ begins: () => LARGEST, ends: () => true, broken });
+      client.stream.on('data', (chunk: Buffer) => void packets.follow(chunk));
     });
   }
 

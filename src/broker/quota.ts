@@ -1,6 +1,6 @@
 /** How many messages per second a client may send, and what its packets count for: all of them cost the broker something. */
+import { holdsFilters, TYPE } from '../mqtt-packets.js';
 import { Allowance } from './allowance.js';
-import { holdsFilters, TYPE } from './packets.js';
 
 /** A subscription counts for so many messages, or more if it is of many filters: one for so many bytes of them … */
 const SUBSCRIPTION = 10;

@@ -22,7 +22,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   polling: LOWER,
   routing: LOWER,
   delivery: ['mqtt-reasons', ...LOWER],
-  broker: ['aedes', ...LOWER],
+  broker: ['aedes', 'mqtt-packets', ...LOWER],
   devices: ['profiles', 'config', 'ops', ...VOCABULARY],
   profiles: ['config', ...VOCABULARY],
   config: VOCABULARY,
@@ -32,6 +32,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   linear: [],
   float32: [],
   'mqtt-reasons': [],
+  'mqtt-packets': ['units'],
   aedes: [],
   driver: ['model'],
   units: [],
@@ -45,7 +46,9 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
 /** A folder of drivers/ may import these, its own protocol library, and nothing else of ours … */
 export const DRIVER_ARROWS = [...VOCABULARY, 'waves'];
 /** … but what belongs to a protocol that is spoken upstream and on site too. */
-const SHARED: Readonly<Record<string, readonly string[]>> = { 'drivers/mqtt': ['aedes', 'mqtt-reasons'] };
+const SHARED: Readonly<Record<string, readonly string[]>> = {
+  'drivers/mqtt': ['aedes', 'mqtt-packets', 'mqtt-reasons'],
+};
 
 /** Library → the rooms that may load it. Types are free; a library that is not named here is not used in src/ or drivers/. */
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {

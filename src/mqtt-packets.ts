@@ -1,5 +1,5 @@
 /** A stream of MQTT control packets, followed by their fixed headers (MQTT 3.1.1 §2.2), without looking at anything else. */
-import { formatSize } from '../units.js';
+import { formatSize } from './units.js';
 
 /** Control packet types (§2.2.1). */
 export const TYPE = { connect: 1, puback: 4, pubrec: 5, pubcomp: 7, subscribe: 8, unsubscribe: 10 } as const;
@@ -19,6 +19,7 @@ export interface Gatekeeper {
   broken(reason: string): void;
 }
 
+/** Follows one stream. */
 export class Packets {
   readonly #keeper: Gatekeeper;
   /** Bytes of the header seen, the length that it says so far, and the most that it may say. */
