@@ -1,7 +1,7 @@
 /** Who is in, and what each of them may do. Clients within the process may do everything. */
 import { isDeepStrictEqual } from 'node:util';
 import type { AuthenticateError, Client, PublishPacket, Subscription } from 'aedes';
-import type { BrokerConfig } from '../config/broker.js';
+import { type BrokerConfig, isTopicFilter } from '../config/broker.js';
 import type { LiveStore } from './live-store.js';
 import type { RefusalKind } from './refusals.js';
 import { mayRead, mayWrite } from './rights.js';
@@ -103,6 +103,7 @@ export function openAccess({ config, store, tell, isInside }: AccessOptions): Ac
 
 function whyNotRead({ user, subscriptions }: Wire, filter: string): string | undefined {
   if (!user || !mayRead(user.account, filter)) return `may not subscribe to ${filter}`;
+  if (!isTopicFilter(filter)) return `may not subscribe to ${filter}, which is no topic filter`;
   if (filter.length > LONGEST_FILTER) return `may not subscribe to more than ${LONGEST_FILTER} characters`;
   if (subscriptions.size >= SUBSCRIPTIONS && !subscriptions.has(filter))
     return `has ${SUBSCRIPTIONS} subscriptions already`;

@@ -20,17 +20,24 @@ export function isTopic(text: string): boolean {
   return text !== '' && !['+', '#', '\0'].some((no) => text.includes(no));
 }
 
-/** Whether every topic that matches `filter` (or is it) also matches `right` (MQTT 3.1.1 §4.7). */
+/**
+ * Whether every topic that matches `filter` (or is it) also matches `right` (MQTT 3.1.1 §4.7), a topic filter. Takes no memory: it is
+ * asked for each retained message, and for each subscription of a client.
+ */
 export function covers(right: string, filter: string): boolean {
-  const [have, want] = [right.split('/'), filter.split('/')];
   // §4.7.2: no filter that begins with a wildcard matches topics that begin with $.
-  if (filter.startsWith('$') && (have[0] === '+' || have[0] === '#')) return false;
-  for (const [index, level] of have.entries()) {
+  if (filter.startsWith('$') && (right.startsWith('+') || right.startsWith('#'))) return false;
+  let at = 0;
+  for (let index = 0; index < right.length; index++) {
+    const have = right[index];
+    if (have === '#') return true;
+    if (have === '+') {
+      if (filter[at] === '#') return false;
+      const end = filter.indexOf('/', at);
+      at = end < 0 ? filter.length : end;
+    } else if (have === filter[at]) at++;
     // It stands for the level above, too (§4.7.1.2).
-    if (level === '#') return true;
-    const wanted = want[index];
-    if (wanted === undefined || wanted === '#') return false;
-    if (level !== '+' && level !== wanted) return false;
+    else return at === filter.length && right.length === index + 2 && right.endsWith('/#');
   }
-  return have.length === want.length;
+  return at === filter.length;
 }

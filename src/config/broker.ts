@@ -13,12 +13,9 @@ const place = z
   .describe('Address and port to listen on; 0.0.0.0 is every network, port 0 any free one.');
 
 /** A topic filter (MQTT 3.1.1 §4.7). */
-const filter = z
-  .string()
-  .min(1)
-  .refine((text) => text.split('/').every(isLevel) && !/#./.test(text), {
-    error: 'a topic filter has + for a whole level, and # for all levels that follow, at its end alone',
-  });
+const filter = z.string().min(1).refine(isTopicFilter, {
+  error: 'a topic filter has + for a whole level, and # for all levels that follow, at its end alone',
+});
 
 const rights = {
   read: z.array(filter).default([]).describe('Topic filters that may be subscribed to, with all that is narrower.'),
@@ -139,6 +136,7 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^(::ffff:)?127\.\d+\.\d+\.\d+$/i.test(host);
 }
 
-function isLevel(level: string): boolean {
-  return level === '+' || level === '#' || !/[+#]/.test(level);
+/** Whether wildcards stand where they may: + for a whole level, # for the last (MQTT 3.1.1 §4.7.1). */
+export function isTopicFilter(text: string): boolean {
+  return text.split('/').every((level) => level === '+' || level === '#' || !/[+#]/.test(level)) && !/#./.test(text);
 }

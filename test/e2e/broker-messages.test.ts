@@ -81,6 +81,17 @@ test('a topic with a NUL in it ends its sender, and nobody gets it', async () =>
   expect(other.got.map(({ topic }) => topic)).toEqual(['end']);
 });
 
+test('a filter that is none is refused', async () => {
+  const broker = await startLocal({ app: { read: ['+'] } });
+  broker.retain('abc', 'x');
+  const socket = await knock(broker);
+  const answers: number[] = [];
+  socket.on('data', (chunk: Buffer) => void answers.push(...chunk));
+  const subscriptions = ['a#', '+b', 'a+'].map((topic) => ({ topic, qos: 0 as const }));
+  socket.write(Buffer.concat([hello(), generate({ cmd: 'subscribe', messageId: 1, subscriptions })]));
+  await vi.waitFor(() => expect(answers).toEqual([0x20, 2, 0, 0, 0x90, 5, 0, 1, 128, 128, 128]));
+});
+
 test('nobody publishes below $, whatever is written: the broker speaks there', async () => {
   const broker = await start();
   const [app, other] = [await visit(broker, 'app'), await visit(broker, 'other', { clientId: 'victim' })];
