@@ -392,6 +392,25 @@ describe('the way back', () => {
     }
   }, 60_000);
 
+  test('is not needed when the keys of the channel are renewed', async () => {
+    const restless = await startPeer({ identity: bench.identity, many: 1, keysLast: 1_000 });
+    try {
+      const session = await connect({ endpoint: restless.endpoint });
+      const told = new Told();
+      const points = [pointOf('float64', 'Many.0'), pointOf('float64', 'Temp')];
+      await session.subscribe?.(deviceOf(points), points, told);
+      // What is answered at once is never older than the keys it came with.
+      await restless.tell({ what: 'churn', items: 1, every: 20 });
+      await vi.waitUntil(async () => Number(await restless.tell({ what: 'renewals' })) >= 2, { timeout: 30_000 });
+      await restless.tell({ what: 'set', node: 'Temp', value: 99 });
+      await told.until(() => told.latest.get(1) === 99);
+      expect(told.error).toBeUndefined();
+      expect(await restless.tell({ what: 'count' })).toEqual({ sessions: 1, subscriptions: 1 });
+    } finally {
+      await restless.kill();
+    }
+  }, 60_000);
+
   test('a server that comes back with another certificate waits for trust again', async () => {
     let target = await startPeer({ identity: bench.identity });
     const { poller, next } = run(target);

@@ -32,6 +32,8 @@ export interface Plant {
   readonly accepts?: readonly string[];
   /** Its operation limits: `maxNodesPerRead`, … */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Milliseconds after which the keys of a channel have to be renewed. */
+  readonly keysLast?: number;
   readonly noSubscriptions?: boolean;
   /** Answers so many requests for monitored items, and refuses all others as a whole. */
   readonly itemRequests?: number;
@@ -50,6 +52,8 @@ export type Order =
   | { readonly what: 'remove'; readonly node: string }
   | { readonly what: 'restore'; readonly node: string; readonly as?: string; readonly value: number }
   | { readonly what: 'count' }
+  /** How often the keys of channels were renewed. */
+  | { readonly what: 'renewals' }
   /** From now on lets in only these certificates (SHA-256), or all. */
   | { readonly what: 'accept'; readonly fingerprints?: readonly string[] }
   /** Forgets all sessions, as after their timeout. */

@@ -11,7 +11,7 @@ import type { Order, Plant } from './opcua-peer.js';
 import { fillPress, restore, type Variables } from './opcua-press.js';
 import { TYPES_NODESET } from './opcua-types.js';
 
-const { ServiceFault, StatusCodes, Variant } = await loadLibrary();
+const { SecurityTokenRequestType, ServiceFault, StatusCodes, Variant } = await loadLibrary();
 const { nodesets } = await import('node-opcua-nodesets');
 const plant = JSON.parse(process.argv[2] ?? '{}') as Plant;
 const certificate = new X509Certificate(plant.identity.certificate);
@@ -31,6 +31,7 @@ const server = await prepareServer({
   accepts: (shown) => accepted?.includes(new X509Certificate(shown).fingerprint256) ?? true,
   options: {
     allowAnonymous: true,
+    ...(plant.keysLast && { defaultSecureTokenLifetime: plant.keysLast }),
     nodesets: [nodesets.standard, types],
     ...(plant.hostname && { hostname: plant.hostname, alternateHostname: [] }),
     ...(plant.policies && { securityPolicies: plant.policies as never }),
@@ -43,6 +44,15 @@ const server = await prepareServer({
 });
 const variables: Variables = await fillPress(server, plant);
 if (plant.noSubscriptions) server.engine.serverCapabilities.maxSubscriptionsPerSession = 0;
+let renewals = 0;
+server.on('newChannel', (channel: ServerSecureChannelLayer) => {
+  const send = channel.send_response.bind(channel);
+  channel.send_response = (type, response, message, done) => {
+    const { request } = message as { request: { requestType?: unknown } };
+    if (request.requestType === SecurityTokenRequestType.Renew) renewals += 1;
+    send(type, response, message, done);
+  };
+});
 if (plant.itemRequests !== undefined) refuseItems(server, plant.itemRequests);
 await server.start();
 process.on('message', (order: Order) => {
@@ -77,6 +87,8 @@ async function obey(order: Order): Promise<unknown> {
       return restore(server, variables, order);
     case 'count':
       return { sessions: server.currentSessionCount, subscriptions: server.currentSubscriptionCount };
+    case 'renewals':
+      return renewals;
     case 'accept':
       accepted = order.fingerprints;
       return undefined;
