@@ -9,9 +9,7 @@ import {
   makeNodeId,
   NodeClass,
   type NodeId,
-  ReadRequest,
   type ReferenceDescription,
-  TimestampsToReturn,
 } from 'node-opcua-client';
 import type { BrowsedNode } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
@@ -136,12 +134,8 @@ async function describe(
       attributeId,
     })),
   );
-  const results = await wire.inParts('read', asked, async (nodesToRead) => {
-    const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
-    const { results: values } = await wire.call<{ results: DataValue[] | null }>(request);
-    await openStructures(wire, values ?? []);
-    return values ?? [];
-  });
+  const results = await wire.read(asked);
+  await openStructures(wire, results);
   const numbers = variables.filter((_, at) => (results[2 * at]?.value?.dataType as number | undefined) === INT32);
   const states = await statesOf(
     wire,

@@ -76,7 +76,7 @@ async function nameplateOf(wire: Wire, device: NodeId): Promise<Record<string, s
     const one = children.find(named(name));
     return one ? [{ key, nodeId: one.nodeId as NodeId }] : [];
   });
-  const values = await wire.readValues(says.map(({ nodeId }) => nodeId));
+  const values = await wire.read(says.map(({ nodeId }) => ({ nodeId })));
   const texts = says.map(({ key }, index) => {
     const variant = values[index]?.value as unknown as Variant | undefined;
     return [key, variant && decode('string', variant)] as const;

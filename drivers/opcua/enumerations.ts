@@ -1,12 +1,5 @@
 /** Enumerations (OPC UA Part 3 §8.50, §8.46): what the numbers of a server's own types are called. */
-import {
-  AttributeIds,
-  type DataValue,
-  makeNodeId,
-  type NodeId,
-  ReadRequest,
-  TimestampsToReturn,
-} from 'node-opcua-client';
+import { AttributeIds, type DataValue, makeNodeId, type NodeId } from 'node-opcua-client';
 import type { Nodes } from './nodes.js';
 import type { Wire } from './wire.js';
 
@@ -57,14 +50,10 @@ async function stringsOf(wire: Wire, nodes: Nodes, type: NodeId): Promise<States
   return Object.fromEntries(texts.map((one: { text: string | null }, index) => [index, one.text ?? String(index)]));
 }
 
-async function readAttribute(
+function readAttribute(
   wire: Wire,
   nodes: readonly NodeId[],
   attributeId: AttributeIds,
 ): Promise<(DataValue | undefined)[]> {
-  return wire.inParts('read', nodes, async (part) => {
-    const nodesToRead = part.map((nodeId) => ({ nodeId, attributeId }));
-    const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
-    return (await wire.call<{ results: DataValue[] | null }>(request)).results ?? [];
-  });
+  return wire.read(nodes.map((nodeId) => ({ nodeId, attributeId })));
 }

@@ -3,7 +3,6 @@ import {
   AttributeIds,
   type DataValue,
   promoteOpaqueStructure,
-  ReadRequest,
   ReadValueId,
   TimestampsToReturn,
 } from 'node-opcua-client';
@@ -88,11 +87,9 @@ export async function readPoints(
       if (typeof place === 'string') bad(index, place);
       else asked.push({ index, ask: askFor(place, points[index] as Point<OpcuaAddress>) });
     });
-    const results = await wire.inParts('read', asked, (part) =>
-      readAsked(
-        wire,
-        part.map(({ ask }) => ask),
-      ),
+    const results = await readAsked(
+      wire,
+      asked.map(({ ask }) => ask),
     );
     answered ||= asked.length === 0;
     asked.forEach(({ index }, at) => {
@@ -130,22 +127,21 @@ export async function readPoints(
 }
 
 /**
- * What the server holds at some places, no more than it takes at once.
+ * What the server holds at some places, with the times of its source; undefined where it left one out.
  * @throws Fault; TidegateError DEVICE_UNAVAILABLE or LINK_DOWN
  */
-export async function readAsked(wire: Wire, nodesToRead: Asked[]): Promise<DataValue[]> {
-  const request = new ReadRequest({ maxAge: 0, timestampsToReturn: TimestampsToReturn.Source, nodesToRead });
-  const { results } = await wire.call<{ results: DataValue[] | null }>(request);
-  await openStructures(wire, results ?? []);
-  return results ?? [];
+export async function readAsked(wire: Wire, asked: readonly Asked[]): Promise<(DataValue | undefined)[]> {
+  const values = await wire.read(asked, { times: TimestampsToReturn.Source });
+  await openStructures(wire, values);
+  return values;
 }
 
 /**
  * Gives structures of the server's own types their fields: by the types' definitions, which are read when first met, or by the
  * dictionaries that servers had before OPC UA 1.04. What cannot be opened stays as it is, and is one bad point each.
  */
-export async function openStructures(wire: Wire, values: readonly Pick<Held, 'value'>[]): Promise<void> {
-  const closed = values.filter(({ value }) => (value as Variant | undefined)?.dataType === STRUCTURE);
+export async function openStructures(wire: Wire, values: readonly (Pick<Held, 'value'> | undefined)[]): Promise<void> {
+  const closed = values.filter((one) => (one?.value as Variant | undefined)?.dataType === STRUCTURE);
   if (closed.length === 0) return;
   try {
     await promoteOpaqueStructure(wire.session, closed as DataValue[]);

@@ -5,8 +5,8 @@ import {
   type ClientSession,
   type DataValue,
   makeNodeId,
-  type NodeId,
   ReadRequest,
+  type ReadValueIdOptions,
   TimestampsToReturn,
 } from 'node-opcua-client';
 import type { DriverContext } from '../../src/driver.js';
@@ -36,11 +36,11 @@ const FATAL =
 const TOO_MANY = /^Bad(TooManyOperations|RequestTooLarge|ResponseTooLarge|EncodingLimitsExceeded|TcpMessageTooLarge)$/;
 
 const DAY = 86_400_000;
-const number = (value: number): NodeId => makeNodeId(value, 0);
+const number = (value: number): ReadValueIdOptions => ({ nodeId: makeNodeId(value, 0) });
 const STATE = number(2259);
 const NAMESPACES = number(2255);
 /** OperationLimits of the server's capabilities (OPC UA Part 5 §6.3.11). */
-const LIMITS: Readonly<Record<keyof Limits, NodeId>> = {
+const LIMITS: Readonly<Record<keyof Limits, ReadValueIdOptions>> = {
   read: number(11705),
   translate: number(11712),
   monitor: number(11714),
@@ -192,11 +192,14 @@ export class Wire {
     return results;
   }
 
-  /** Reads the values of nodes. */
-  async readValues(nodes: readonly NodeId[], timeout = this.timeout): Promise<(DataValue | undefined)[]> {
+  /** Reads attributes of nodes, their values where no other is named; one result for each, undefined where the server left it out. */
+  async read(
+    nodes: readonly ReadValueIdOptions[],
+    { times = TimestampsToReturn.Neither, timeout = this.timeout } = {},
+  ): Promise<(DataValue | undefined)[]> {
     return this.inParts('read', nodes, async (part) => {
-      const nodesToRead = part.map((nodeId) => ({ nodeId, attributeId: AttributeIds.Value }));
-      const request = new ReadRequest({ timestampsToReturn: TimestampsToReturn.Neither, nodesToRead });
+      const nodesToRead = part.map((node) => ({ attributeId: AttributeIds.Value, ...node }));
+      const request = new ReadRequest({ maxAge: 0, timestampsToReturn: times, nodesToRead });
       const { results } = await this.call<{ results: DataValue[] | null }>(request, timeout);
       return results ?? [];
     });
@@ -262,7 +265,7 @@ export class Wire {
     if (this.#beating || this.#end) return;
     this.#beating = true;
     try {
-      const [state] = await this.readValues([STATE]);
+      const [state] = await this.read([STATE]);
       const value = state?.value?.value;
       if (typeof value === 'number' && value !== RUNNING && STATES[value] === 'Shutdown')
         this.leave('the server is shutting down');
@@ -275,12 +278,11 @@ export class Wire {
 
   async #learn(timeout: number): Promise<void> {
     // How many nodes one request may name is not known before this one, which names one.
-    const [read] = await this.readValues([LIMITS.read], timeout);
+    const [read] = await this.read([LIMITS.read], { timeout });
     this.#limit('read', read);
-    const [namespaces, translate, monitor] = await this.readValues(
-      [NAMESPACES, LIMITS.translate, LIMITS.monitor],
+    const [namespaces, translate, monitor] = await this.read([NAMESPACES, LIMITS.translate, LIMITS.monitor], {
       timeout,
-    );
+    });
     const uris: unknown = namespaces?.value?.value;
     this.namespaces = Array.isArray(uris) ? uris.map(String) : [];
     this.#limit('translate', translate);

@@ -20,7 +20,9 @@ test('a device is told by its nameplate, and once more when that has changed', a
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const told: FoundDevice[] = [];
   const news = new EventEmitter();
-  const discovery = await (await bench.connect()).discover?.((device) => {
+  // The hearts beat by the same timers: seldom, then.
+  const session = await bench.connect({ keep_alive: '60s' });
+  const discovery = await session.discover?.((device) => {
     told.push(device);
     news.emit('told');
   });

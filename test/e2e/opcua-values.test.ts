@@ -188,7 +188,7 @@ describe('a subscription', () => {
   test('what a server takes away and brings back is told again, by its path under whatever node id', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     try {
-      const session = await connect();
+      const session = await connect({ keep_alive: '60s' });
       const byPath = { path: `/Objects/nsu=${PRESS};Press/nsu=${PRESS};Speed` };
       const points = [pointOf('float64', 'Speed'), pointOf('float64', 'Speed', byPath), pointOf('float64', 'Temp')];
       const told = new Told();
