@@ -6,7 +6,7 @@ import type { Hub, Listening, Message } from './hub.js';
 import { shown, Unfit } from './payload.js';
 import { lookUp, stepsOf } from './pointer.js';
 import { routesOf } from './route.js';
-import type { MqttAddress, MqttDevice } from './schema.js';
+import type { Availability, MqttAddress, MqttDevice } from './schema.js';
 import { fill } from './topic.js';
 import { decodedOf, decoderOf, isDeep } from './value.js';
 import type { Wire } from './wire.js';
@@ -36,7 +36,7 @@ export class Reader {
 
   /**
    * What the points were told last. Those of which nothing is known yet are waited for, as long as one request may take: for what the
-   * broker has kept, or what the device says meanwhile. So is a value that was just written.
+   * broker has kept, or what the device says meanwhile. So is a value that was just written. Nobody waits for a device that is gone.
    * @throws TidegateError LINK_DOWN
    */
   async read(device: DeviceOnBroker, points: readonly MqttPoint[], { signal, raw }: ReadOptions): Promise<Samples> {
@@ -55,22 +55,23 @@ export class Reader {
       if (last === undefined) return listening.refused.has(topic);
       return !expected || same(decoders[at]?.(last.payload), expected.raw);
     };
+    const whyGone = (): string | undefined => {
+      for (const [at, topic] of watched.entries()) {
+        const last = this.#hub.last(topic);
+        const statement = last && statementOf(availability[at] as Availability, last);
+        if (statement?.says === 'offline') return `${topic} says ${shown(statement.word)}`;
+      }
+      return undefined;
+    };
     try {
       await this.#until((news) => {
         look = () => {
-          if (topics.every(isKnown)) news();
+          if (whyGone() !== undefined || topics.every(isKnown)) news();
         };
         look();
       }, signal);
-      const gone = availability.flatMap((one, at) => {
-        const last = this.#hub.last(watched[at] as string);
-        const statement = last && statementOf(one, last);
-        return statement?.says === 'offline' ? [`${watched[at]} says ${shown(statement.word)}`] : [];
-      });
-      if (gone[0] !== undefined) {
-        const reason = new Unfit(gone[0]);
-        return { ...decodedOf(points.map(() => reason)), answered: false };
-      }
+      const reason = whyGone();
+      if (reason !== undefined) return { ...decodedOf(points.map(() => new Unfit(reason))), answered: false };
       return this.#samplesOf(device, points, listening.refused, raw === true);
     } finally {
       for (const [at, point] of points.entries()) if (written[at]) this.forget(device, point);

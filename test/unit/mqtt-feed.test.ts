@@ -247,6 +247,9 @@ describe('availability', () => {
     const samples = await (await connect()).read(device, device.points, { signal });
     expect(samples).toMatchObject({ answered: false, values: [null] });
     expect(samples.flaws?.get(0)?.reason).toBe('tele/hall/plug/LWT says "Offline"');
+    const silent = deviceOf([RELAY], 'hall/plug', AVAILABLE);
+    const session = await connect({ timeout: '10m' });
+    expect(await session.read(silent, silent.points, { signal })).toMatchObject({ answered: false, values: [null] });
   });
 });
 
