@@ -18,7 +18,7 @@ export async function tellStalls(path: string): Promise<void> {
 }
 
 /**
- * What a process told that died at a time (milliseconds since 1970). The next one tells anew.
+ * What a process told that lost its power at a time (milliseconds since 1970), and may have gone on for a moment. The next one tells anew.
  * @returns gives the longest wait after another time, in milliseconds; a wait that it died in counts. Infinite if it never came to tell
  */
 export function stallsTold(path: string, died: number): (since: number) => number {
@@ -27,7 +27,10 @@ export function stallsTold(path: string, died: number): (since: number) => numbe
   const last = told.at(-1);
   if (!last) return () => Number.POSITIVE_INFINITY;
   return (since) =>
-    told.reduce((longest, { at, wait }) => (at < since ? longest : Math.max(longest, wait)), died - last.at);
+    told.reduce(
+      (longest, { at, wait }) => (at < since ? longest : Math.max(longest, wait)),
+      Math.max(0, died - last.at),
+    );
 }
 
 function read(path: string): string {
