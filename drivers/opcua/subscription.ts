@@ -36,10 +36,11 @@ interface Feed {
   readonly listener: Listener;
   /** Handle → the server's id of the item. */
   readonly items: Map<number, number>;
-  /** Indexes of points whose nodes are gone, and of those of which the server lost values. */
+  /** Indexes of points whose nodes are gone. */
   readonly gone: Set<number>;
-  readonly overflown: Set<number>;
   looking?: NodeJS.Timeout | undefined;
+  /** The server lost values, and that was told. */
+  overflown: boolean;
   closed: boolean;
 }
 
@@ -90,7 +91,7 @@ export class Monitor {
       closed: false,
       items: new Map(),
       gone: new Set(),
-      overflown: new Set(),
+      overflown: false,
     };
     this.#wire.onBroken((error) => {
       clearInterval(feed.looking);
@@ -151,6 +152,7 @@ export class Monitor {
     const open = new Map(wishes.map((wish) => [this.#nextHandle++, wish]));
     for (const [handle, { index }] of open) this.#targets.set(handle, { feed, index });
     const again: Wish[] = [];
+    const short: string[] = [];
     try {
       await this.#wire.inParts('monitor', [...open], async (part) => {
         const request = new CreateMonitoredItemsRequest({
@@ -164,7 +166,7 @@ export class Monitor {
           if (result && !isBad(result.statusCode)) {
             open.delete(handle);
             feed.items.set(handle, result.monitoredItemId);
-            this.#checkQueue(pointOf(feed, wish), result);
+            if (result.revisedQueueSize < pointOf(feed, wish).address.queue) short.push(pointOf(feed, wish).id);
           } else if (wantsNoFilter(result, wish, pointOf(feed, wish))) {
             open.delete(handle);
             this.#targets.delete(handle);
@@ -177,17 +179,17 @@ export class Monitor {
       if (!(error instanceof Fault)) throw error;
       this.#wire.log.info({ device: feed.device.id }, `the server does not tell of all changes: ${error.message}`);
     }
+    if (short.length > 0)
+      this.#wire.log.warn(
+        { device: feed.device.id },
+        `the server keeps a shorter queue than was asked for: ${short.join(', ')}`,
+      );
     for (const handle of open.keys()) this.#targets.delete(handle);
     const refused = [...open.values()];
     if (again.length === 0) return refused;
     const names = again.map((wish) => pointOf(feed, wish).id).join(', ');
     this.#wire.log.info(`the server has no deadband for ${names}: it tells every change`);
     return [...refused, ...(await this.#monitor(id, feed, again))];
-  }
-
-  #checkQueue({ id, address: { queue } }: Point<OpcuaAddress>, { revisedQueueSize: kept }: ItemResult): void {
-    if (kept < queue)
-      this.#wire.log.warn(`the server keeps ${kept} values of ${id} between two publishings, not ${queue}`);
   }
 
   /** The node of an item is gone, and the item with it. It is looked for again, under another node id where it has a path. */
@@ -288,9 +290,9 @@ export class Monitor {
   /** What a status says beside the quality of its value. */
   #heed(feed: Feed, index: number, status: Status): void {
     if (isGone(status)) this.#lose(feed, index);
-    if (!isOverflow(status) || feed.overflown.has(index)) return;
-    feed.overflown.add(index);
-    const what = `the server lost values of ${feed.points[index]?.id} between two publishings`;
+    if (!isOverflow(status) || feed.overflown) return;
+    feed.overflown = true;
+    const what = `the server's queue of ${feed.points[index]?.id} was full, and values were lost`;
     this.#wire.log.warn({ device: feed.device.id }, `${what}: raise its queue, or publish more often`);
   }
 

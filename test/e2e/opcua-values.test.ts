@@ -182,7 +182,18 @@ describe('a subscription', () => {
       for (let value = last - 20; value <= last; value++) await bench.peer.tell({ what: 'set', node: 'Spoilt', value });
       await told.until(() => told.latest.get(0) === last);
     }
-    expect(warnings.filter((text) => text.includes('lost values of Spoilt'))).toHaveLength(1);
+    expect(warnings.filter((text) => text.includes('queue of Spoilt was full'))).toHaveLength(1);
+  });
+
+  test('a queue that the server makes shorter is warned of', async () => {
+    const warnings: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line).msg) });
+    const session = await connect({}, { log });
+    const points = ['Temp', 'Spoilt', 'Flow'].map((node) =>
+      pointOf('float64', node, { queue: node === 'Flow' ? 1 : 10_000 }),
+    );
+    await session.subscribe?.(deviceOf(points), points, new Told());
+    expect(warnings).toEqual(['the server keeps a shorter queue than was asked for: Temp, Spoilt']);
   });
 
   test('what a server takes away and brings back is told again, by its path under whatever node id', async () => {
