@@ -64,7 +64,7 @@ describe('while no gateway runs', () => {
     const { stdout } = await devices('history', 'd', '--json');
     const { entries } = JSON.parse(stdout) as { entries: { what: string }[] };
     expect(entries.map(({ what }) => what)).toEqual(['added', 'retired', 'approved', 'state']);
-  });
+  }, 60_000);
 
   test.each([
     [['add', 'a', '-p', 'test/meter', '--connection', 'bus'], 2, 'a device is called "a" already'],
