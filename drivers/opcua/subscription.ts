@@ -6,6 +6,8 @@ import {
   DeleteMonitoredItemsRequest,
   PublishRequest,
   type PublishResponse,
+  RepublishRequest,
+  type RepublishResponse,
   TimestampsToReturn,
 } from 'node-opcua-client';
 import type { Listener, Subscription } from '../../src/driver.js';
@@ -56,6 +58,8 @@ interface Notification {
   readonly status?: Status;
 }
 
+type Message = PublishResponse['notificationMessage'];
+
 /** The subscription of one session. */
 export class Monitor {
   readonly #wire: Wire;
@@ -67,7 +71,9 @@ export class Monitor {
   #opening: Promise<number | undefined> | undefined;
   #nextHandle = 1;
   #acknowledge: { subscriptionId: number; sequenceNumber: number }[] = [];
+  /** Number of the message to be told next, and those that have come and are not told yet. */
   #expected = 1;
+  readonly #arrived = new Map<number, Message>();
   #waiting = 0;
   #tail: Promise<void> = Promise.resolve();
 
@@ -264,26 +270,52 @@ export class Monitor {
     }
   }
 
+  /** Messages are told one behind the other: a structure may have to be looked up first, and what comes later waits behind it. */
   #take({ subscriptionId, notificationMessage }: PublishResponse): void {
     const { sequenceNumber, notificationData } = notificationMessage;
-    const notifications = (notificationData ?? []) as unknown as (Notification | null)[];
-    if (notifications.length === 0) return;
+    if (!notificationData?.length) return;
     this.#acknowledge.push({ subscriptionId, sequenceNumber });
-    if (sequenceNumber !== this.#expected) {
-      // What a lost message told may never be told again: a new session begins with all values.
-      this.#wire.leave(`the server lost messages ${this.#expected} to ${sequenceNumber - 1}`);
-      return;
+    this.#arrived.set(sequenceNumber, notificationMessage);
+    this.#tail = this.#tail
+      .then(() => this.#follow(subscriptionId, sequenceNumber))
+      .catch((error: unknown) => void this.#wire.leave(messageOf(error)));
+  }
+
+  /** Tells all messages up to this one that are not told yet. */
+  async #follow(subscriptionId: number, last: number): Promise<void> {
+    // Half of all numbers are behind what is expected, for they begin again.
+    while (((last - this.#expected) | 0) >= 0) {
+      const next = this.#arrived.get(this.#expected) ?? (await this.#askAgain(subscriptionId, this.#expected));
+      await this.#hear(next);
     }
+    this.#arrived.delete(last);
+  }
+
+  /** A message that another has overtaken on its way, or that is lost. */
+  async #askAgain(subscriptionId: number, retransmitSequenceNumber: number): Promise<Message> {
+    try {
+      const request = new RepublishRequest({ subscriptionId, retransmitSequenceNumber });
+      const { notificationMessage } = await this.#wire.call<RepublishResponse>(request);
+      this.#acknowledge.push({ subscriptionId, sequenceNumber: retransmitSequenceNumber });
+      return notificationMessage;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      // What has come meanwhile is acknowledged, and the server keeps it no more.
+      const arrived = this.#arrived.get(retransmitSequenceNumber);
+      if (arrived) return arrived;
+      // What it told may never be told again: a new session begins with all values.
+      throw new Error(`the server lost message ${retransmitSequenceNumber}: ${error.message}`);
+    }
+  }
+
+  async #hear({ sequenceNumber, notificationData }: Message): Promise<void> {
+    this.#arrived.delete(sequenceNumber);
     this.#expected = sequenceNumber === 0xffff_ffff ? 1 : sequenceNumber + 1;
-    for (const notification of notifications) {
-      if (notification?.status) this.#wire.leave(`the subscription ended: ${wordsOf(notification.status)}`);
-      const items = notification?.monitoredItems ?? [];
-      if (items.length === 0) continue;
-      // Structures may have to be looked up first; what comes later waits behind them.
-      this.#tail = this.#tail
-        .then(() => openStructures(this.#wire, items))
-        .then(() => this.#tell(items))
-        .catch((error: unknown) => void this.#wire.leave(`a notification cannot be read: ${messageOf(error)}`));
+    for (const notification of (notificationData ?? []) as unknown as (Notification | null)[]) {
+      if (notification?.status) throw new Error(`the subscription ended: ${wordsOf(notification.status)}`);
+      const changes = notification?.monitoredItems ?? [];
+      await openStructures(this.#wire, changes);
+      this.#tell(changes);
     }
   }
 

@@ -170,6 +170,29 @@ describe('a subscription', () => {
     expect(values.slice(values.indexOf(1))).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
   });
 
+  test('messages that overtake one another are told in their order, each once', async () => {
+    const points = [pointOf('float64', 'Spoilt')];
+    await bench.peer.tell({ what: 'set', node: 'Spoilt', value: 0 });
+    const told = new Told();
+    const session = await connect();
+    await session.subscribe?.(deviceOf(points), points, told);
+    await told.until(() => told.latest.has(0));
+    await bench.peer.tell({ what: 'swap' });
+    await bench.peer.tell({ what: 'set', node: 'Spoilt', value: 1 });
+    // The second message is of another time: whatever is told of the first comes with it.
+    for (let value = 2; !told.latest.get(0); value += 1) {
+      await bench.peer.tell({ what: 'set', node: 'Spoilt', value });
+      await session.read(deviceOf(points), points, { signal });
+    }
+    const { length } = told.pushes;
+    await bench.peer.tell({ what: 'set', node: 'Spoilt', value: 1_000_000 });
+    await told.until(() => told.latest.get(0) === 1_000_000 || told.error !== undefined);
+    expect(told.pushes.length).toBeGreaterThan(length);
+    const values = told.pushes.flatMap((push) => push.values) as number[];
+    expect(values).toEqual([...new Set(values)].sort((a, b) => a - b));
+    expect(told.error).toBeUndefined();
+  });
+
   test('a queue that was full is warned of, once', async () => {
     const warnings: string[] = [];
     const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line).msg) });

@@ -60,6 +60,8 @@ export type Order =
   | { readonly what: 'expire' }
   /** Ends all subscriptions, as after their lifetime; the sessions live on. */
   | { readonly what: 'forget' }
+  /** The next two messages of subscriptions change places on their way. */
+  | { readonly what: 'swap' }
   | { readonly what: 'churn'; readonly items: number; readonly every: number }
   | { readonly what: 'shutdown'; readonly grace?: number };
 

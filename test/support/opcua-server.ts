@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ServerSecureChannelLayer } from 'node-opcua-client';
+import type { PublishResponse, ServerSecureChannelLayer } from 'node-opcua-client';
 import type { OPCUAServer } from 'node-opcua-server';
 import { namesOf } from '../../drivers/opcua/certificate.js';
 import { loadLibrary } from '../../drivers/opcua/library.js';
@@ -45,12 +45,23 @@ const server = await prepareServer({
 const variables: Variables = await fillPress(server, plant);
 if (plant.noSubscriptions) server.engine.serverCapabilities.maxSubscriptionsPerSession = 0;
 let renewals = 0;
+let swapping = false;
+let overtaken: (() => void) | undefined;
 server.on('newChannel', (channel: ServerSecureChannelLayer) => {
   const send = channel.send_response.bind(channel);
   channel.send_response = (type, response, message, done) => {
     const { request } = message as { request: { requestType?: unknown } };
     if (request.requestType === SecurityTokenRequestType.Renew) renewals += 1;
-    send(type, response, message, done);
+    const go = () => send(type, response, message, done);
+    if (!swapping || !(response as Partial<PublishResponse>).notificationMessage?.notificationData?.length) return go();
+    if (!overtaken) {
+      overtaken = go;
+      return;
+    }
+    swapping = false;
+    go();
+    overtaken();
+    overtaken = undefined;
   };
 });
 if (plant.itemRequests !== undefined) refuseItems(server, plant.itemRequests);
@@ -87,6 +98,9 @@ async function obey(order: Order): Promise<unknown> {
       return restore(server, variables, order);
     case 'count':
       return { sessions: server.currentSessionCount, subscriptions: server.currentSubscriptionCount };
+    case 'swap':
+      swapping = true;
+      return undefined;
     case 'renewals':
       return renewals;
     case 'accept':
