@@ -11,7 +11,7 @@ const CHILD = fileURLToPath(new URL('../support/crash-child.js', import.meta.url
 /** An event that a writer told of. */
 export interface Accepted {
   readonly n: number;
-  /** Milliseconds since 1970. */
+  /** When it told of it, milliseconds since 1970. */
   readonly at: number;
   readonly lane: Event['lane'];
 }

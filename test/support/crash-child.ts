@@ -44,7 +44,9 @@ const names = ['n', ...Array.from({ length: noise }, (_, i) => `noise${i}`)];
 setInterval(() => {
   for (let i = 0; i < 5; i++, n++) {
     const lane = n % 50 === 0 ? 'alarm' : 'live';
-    const line = `${n} ${Date.now()} ${lane}\n`;
+    const number = n;
+    // Written at once: what stands in the pipe survives the kill.
+    const tell = (): unknown => writeSync(1, `${number} ${Date.now()} ${lane}\n`);
     const saved = upstream.accept({
       kind: 'telemetry',
       device: 'd',
@@ -54,8 +56,7 @@ setInterval(() => {
       names,
       values: names.map((_, i) => (i === 0 ? n : Math.round(draw() * 1e6))),
     });
-    // Written at once: what stands in the pipe survives the kill.
-    if (saved) void saved.then(() => writeSync(1, line));
-    else writeSync(1, line);
+    if (saved) void saved.then(tell);
+    else tell();
   }
 }, 5);
