@@ -123,11 +123,12 @@ export function openReloader({ site: first, log, registrations, apply }: Reloade
 
   /** Watches what was read last, if the site says so. What has changed since then, and was not told yet, is taken up. */
   function watchAnew(readFrom: Site['readFrom']): void {
-    const changed = unwatch();
+    const endFormer = unwatch;
     unwatch = NOT_WATCHING;
-    if (!site.config.watch || closed) return;
-    unwatch = watchFiles({ ...readFrom, log, onChange: takeUp });
-    if (changed) takeUp();
+    if (site.config.watch && !closed) unwatch = watchFiles({ ...readFrom, log, onChange: takeUp });
+    // Not before: what the system has seen and nobody was told of yet is told to those who watch then.
+    const untold = endFormer();
+    if (untold && site.config.watch) takeUp();
   }
 
   function takeUp(): void {
