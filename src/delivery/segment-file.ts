@@ -193,7 +193,7 @@ export class SegmentFile {
     });
   }
 
-  /** Removes some of what waits in a stream, and leaves a gap. Gives undefined when there is no more. */
+  /** Removes some of what waits in a stream, and leaves a gap; nothing yet while a slice is carried. Gives undefined when there is no more. */
   purge(stream: StreamName, rows: Removable[StreamName]): Removed | undefined {
     if (this.#opened.carrier.has(stream)) {
       this.carry(stream);

@@ -6,27 +6,17 @@ import { MqttClient } from 'mqtt';
 import { generate } from 'mqtt-packet';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Broker } from '../../src/broker/broker.js';
-import { knock, portOf, startLocal, subscribe, visit } from '../support/local-broker.js';
+import { connectPacket, knock, portOf, startLocal, subscribe, visit } from '../support/local-broker.js';
 
 const USERS = { app: { read: ['#'], write: ['#'] }, other: { read: ['#'], write: ['#'] } };
 const limited = (limits: object) => startLocal(USERS, { limits: { connects: 10_000, ...limits } });
 const closed = (socket: Socket) =>
   new Promise<void>((resolve) => (socket.destroyed ? resolve() : socket.resume().once('close', () => resolve())));
-const connect = (more: object = {}) =>
-  generate({
-    cmd: 'connect',
-    protocolId: 'MQTT',
-    protocolVersion: 4,
-    clean: true,
-    clientId: 'raw',
-    keepalive: 0,
-    ...more,
-  });
 
 /** A bare connection that is signed in; nothing is read from it any more. */
 async function signedIn(broker: Broker): Promise<Socket> {
   const socket = await knock(broker);
-  socket.write(connect({ username: 'app', password: Buffer.from('open sesame') }));
+  socket.write(connectPacket({ username: 'app', password: Buffer.from('open sesame') }));
   await once(socket, 'data');
   return socket.pause();
 }
@@ -54,7 +44,7 @@ describe('before a client has signed in', () => {
     const will = { topic: 't', payload, qos: 0 as const, retain: false };
     await visit(broker, 'app', { will });
     const socket = await knock(broker);
-    for (const byte of connect({ username: 'app', password: Buffer.from('open sesame') }))
+    for (const byte of connectPacket({ username: 'app', password: Buffer.from('open sesame') }))
       socket.write(Buffer.from([byte]));
     const [answer] = (await once(socket, 'data')) as [Buffer];
     expect([...answer]).toEqual([0x20, 2, 0, 0]);
@@ -63,7 +53,7 @@ describe('before a client has signed in', () => {
   test.each([
     ['nothing', []],
     ['half a header', [0x10]],
-    ['half a CONNECT', [...connect().subarray(0, 10)]],
+    ['half a CONNECT', [...connectPacket().subarray(0, 10)]],
   ])('%s within the time for it is the end', async (_, bytes) => {
     const broker = await limited({ connect_within: '50ms' });
     const socket = await knock(broker);
@@ -84,7 +74,7 @@ describe('before a client has signed in', () => {
       dup: false,
     });
     const flood = Buffer.concat([
-      connect({ username: 'app', password: Buffer.from('wrong') }),
+      connectPacket({ username: 'app', password: Buffer.from('wrong') }),
       ...Array(2_000).fill(message),
     ]);
     socket.write(flood);
@@ -97,7 +87,7 @@ describe('before a client has signed in', () => {
     const [looker, socket] = [await visit(broker, 'app'), await knock(broker)];
     await subscribe(looker, 'a');
     const message = generate({ cmd: 'publish', topic: 'a', payload: 'early', qos: 0, retain: false, dup: false });
-    socket.write(Buffer.concat([connect({ username: 'other', password: Buffer.from('open sesame') }), message]));
+    socket.write(Buffer.concat([connectPacket({ username: 'other', password: Buffer.from('open sesame') }), message]));
     await looker.until((got) => got.length === 1);
   });
 
@@ -117,7 +107,7 @@ describe('before a client has signed in', () => {
     const sockets = await Promise.all(Array.from({ length: 64 }, () => knock(broker)));
     const elsewhere = connectTcp({ host: '127.0.0.1', port: portOf(broker), localAddress: '127.0.0.2' });
     onTestFinished(() => void elsewhere.destroy());
-    elsewhere.write(connect({ username: 'app', password: Buffer.from('open sesame') }));
+    elsewhere.write(connectPacket({ username: 'app', password: Buffer.from('open sesame') }));
     const [answer] = (await once(elsewhere, 'data')) as [Buffer];
     expect([...answer]).toEqual([0x20, 2, 0, 0]);
     await vi.waitFor(() => expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(1));
@@ -320,7 +310,7 @@ test('a client that falls silent beyond its keepalive is gone, with its will', a
   await subscribe(other, '#');
   const socket = await knock(broker);
   const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const, retain: false };
-  socket.write(connect({ username: 'app', password: Buffer.from('open sesame'), keepalive: 1, will }));
+  socket.write(connectPacket({ username: 'app', password: Buffer.from('open sesame'), keepalive: 1, will }));
   await other.until((got) => got.length === 1);
   expect(portOf(broker)).toBeGreaterThan(0);
   expect(broker.status().refused).toEqual({ protocol: 1 });

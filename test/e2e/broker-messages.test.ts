@@ -4,24 +4,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { generate, type IConnectPacket, type IPublishPacket } from 'mqtt-packet';
 import { describe, expect, test, vi } from 'vitest';
-
-import { knock, PASSWORD, startLocal, subscribe, visit } from '../support/local-broker.js';
+import { connectPacket, knock, PASSWORD, startLocal, subscribe, visit } from '../support/local-broker.js';
 
 const USERS = { app: { read: ['#'], write: ['#', '$SYS/#'] }, other: { read: ['#', '$SYS/#'], write: ['#'] } };
 const start = (limits: object = {}) => startLocal(USERS, { limits: { connects: 10_000, ...limits } });
 
 const hello = (more: Partial<IConnectPacket> = {}): Buffer =>
-  generate({
-    cmd: 'connect',
-    protocolId: 'MQTT',
-    protocolVersion: 4,
-    clean: true,
-    clientId: 'raw',
-    keepalive: 0,
-    username: 'app',
-    password: Buffer.from(PASSWORD),
-    ...more,
-  });
+  connectPacket({ username: 'app', password: Buffer.from(PASSWORD), ...more });
 
 const message = (topic: string, more: Partial<IPublishPacket> = {}): Buffer =>
   generate({ cmd: 'publish', topic, payload: 'x', qos: 0, retain: false, dup: false, ...more });

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { type IClientOptions, type MqttClient, connect as mqttConnect } from 'mqtt';
+import { generate, type IConnectPacket } from 'mqtt-packet';
 import { onTestFinished } from 'vitest';
 import { type Broker, openBroker } from '../../src/broker/broker.js';
 import { type BrokerConfig, brokerSchema } from '../../src/config/broker.js';
@@ -11,6 +12,19 @@ import { silent } from './upstream.js';
 /** The password of every user here. */
 export const PASSWORD = 'open sesame';
 const hashed = hashPassword(PASSWORD);
+
+/** The first packet of a client; of nobody by default. */
+export function connectPacket(more: Partial<IConnectPacket> = {}): Buffer {
+  return generate({
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: 4,
+    clean: true,
+    clientId: 'raw',
+    keepalive: 0,
+    ...more,
+  });
+}
 
 /** What clients may do, by user name. */
 export type Users = Readonly<Record<string, { read?: string[]; write?: string[] }>>;
