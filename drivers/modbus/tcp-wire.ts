@@ -27,10 +27,10 @@ interface Exchange {
   readonly request: Buffer;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: TidegateError) => void;
-  timer: NodeJS.Timeout | undefined;
-  /** False once given up, answered or never sent. */
-  waiting: boolean;
+  /** Transaction id, once it is sent. */
+  id: number;
   sentAt: number;
+  timer: NodeJS.Timeout | undefined;
 }
 
 /** So long a transaction id is not used again after its request was given up: its reply may still come. */
@@ -59,13 +59,13 @@ class TcpWire implements Wire {
   readonly #port: TcpPort;
   readonly #options: TcpOptions;
   readonly #queue: Exchange[] = [];
-  /** By transaction id; exchanges that were given up stay, so that a late reply is known for what it is. */
-  readonly #exchanges = new Map<number, Exchange>();
-  readonly #quarantine: { id: number; until: number }[] = [];
+  /** On the wire. Few, and changed with each request: a list, since a map would cost the garbage collector more. */
+  readonly #waiting: Exchange[] = [];
+  /** Given up, by transaction id, the oldest first: a late reply is known for what it is. */
+  readonly #givenUp = new Map<number, { readonly request: Buffer; readonly until: number }>();
   /** Replies of the chunk that is being taken apart: exchange, frame, exchange, frame, … */
   readonly #arrived: (Exchange | Buffer)[] = [];
   readonly #heard = new Set<number>();
-  #inFlight = 0;
   #lastId = 0;
   #silent = 0;
   #resumeAt = 0;
@@ -87,7 +87,7 @@ class TcpWire implements Wire {
   request(request: Buffer): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#broken) return reject(this.#broken);
-      this.#queue.push({ request, resolve, reject, timer: undefined, waiting: false, sentAt: 0 });
+      this.#queue.push({ request, resolve, reject, id: 0, sentAt: 0, timer: undefined });
       this.#pump();
     });
   }
@@ -106,7 +106,7 @@ class TcpWire implements Wire {
   }
 
   #pump(): void {
-    while (this.#inFlight < this.#options.inFlight && this.#queue.length > 0 && !this.#broken) {
+    while (this.#waiting.length < this.#options.inFlight && this.#queue.length > 0 && !this.#broken) {
       if (this.#options.pause > 0 && this.#mustPause()) return;
       this.#send(this.#queue.shift() as Exchange);
     }
@@ -124,28 +124,28 @@ class TcpWire implements Wire {
   }
 
   #send(exchange: Exchange): void {
-    const id = this.#freeId();
-    this.#inFlight += 1;
-    this.#exchanges.set(id, exchange);
-    exchange.waiting = true;
+    exchange.id = this.#freeId();
     exchange.sentAt = performance.now();
     // One turn more, so that a stall of this process is not taken for silence of the other: the reply may wait in the socket.
-    const giveUp = (): void => this.#giveUp(id, exchange);
-    exchange.timer = setTimeout(() => setImmediate(giveUp), this.#options.timeout);
-    this.#port._transactionIdWrite = id;
+    exchange.timer = setTimeout(() => setImmediate(() => this.#giveUp(exchange)), this.#options.timeout);
+    this.#waiting.push(exchange);
+    this.#port._transactionIdWrite = exchange.id;
     this.#port.write(exchange.request);
   }
 
   /** TcpPort by itself wraps at 256 ids; all 65,536 are used, and none that may still be answered. */
   #freeId(): number {
-    if (this.#quarantine.length > 0) {
-      const now = performance.now();
-      while (this.#quarantine[0] && this.#quarantine[0].until <= now)
-        this.#exchanges.delete((this.#quarantine.shift() as { id: number }).id);
+    for (const [id, { until }] of this.#givenUp) {
+      if (until > performance.now()) break;
+      this.#givenUp.delete(id);
     }
     do this.#lastId = (this.#lastId + 1) & 0xffff;
-    while (this.#exchanges.has(this.#lastId));
+    while (this.#givenUp.has(this.#lastId) || this.#waitingAs(this.#lastId));
     return this.#lastId;
+  }
+
+  #waitingAs(id: number): Exchange | undefined {
+    return this.#waiting.find((exchange) => exchange.id === id);
   }
 
   /** One complete frame, as TcpPort cuts the stream. Nothing is handed out before the rest of the chunk was looked at. */
@@ -153,19 +153,18 @@ class TcpWire implements Wire {
     if (this.#broken) return;
     const header = this.#port._clientRcvData;
     const id = header.readUInt16BE(0);
-    const exchange = this.#exchanges.get(id);
-    if (!isHeader(header) || !isWellFormed(frame, exchange?.request)) {
+    const exchange = this.#waitingAs(id);
+    const late = this.#givenUp.get(id);
+    if (!isHeader(header) || !isWellFormed(frame, (exchange ?? late)?.request)) {
       this.#break('garbage instead of a Modbus reply');
       return;
     }
-    if (!exchange?.waiting) {
-      if (exchange) this.#silent = 0;
-      this.#options.stray?.(`${exchange ? 'late' : 'unasked'} reply of unit ${frame[0]}, transaction ${id}, dropped`);
+    if (!exchange) {
+      if (late) this.#silent = 0;
+      this.#options.stray?.(`${late ? 'late' : 'unasked'} reply of unit ${frame[0]}, transaction ${id}, dropped`);
       return;
     }
-    this.#exchanges.delete(id);
-    clearTimeout(exchange.timer);
-    exchange.waiting = false;
+    this.#leave(exchange);
     this.#arrived.push(exchange, frame);
   }
 
@@ -178,7 +177,6 @@ class TcpWire implements Wire {
     for (let index = 0; index < this.#arrived.length; index += 2) {
       const exchange = this.#arrived[index] as Exchange;
       const frame = this.#arrived[index + 1] as Buffer;
-      this.#inFlight -= 1;
       this.answerTime = typical(this.answerTime, performance.now() - exchange.sentAt);
       const failure = judge(exchange.request, frame);
       if (!failure?.silent) this.#heard.add(exchange.request[0] as number);
@@ -193,12 +191,18 @@ class TcpWire implements Wire {
     this.#pump();
   }
 
-  #giveUp(id: number, exchange: Exchange): void {
-    if (!exchange.waiting || this.#broken) return;
-    exchange.waiting = false;
-    this.#inFlight -= 1;
-    this.#quarantine.push({ id, until: performance.now() + QUARANTINE });
-    const unit = exchange.request[0] as number;
+  /** Takes an exchange off the wire. */
+  #leave(exchange: Exchange): void {
+    clearTimeout(exchange.timer);
+    this.#waiting.splice(this.#waiting.indexOf(exchange), 1);
+  }
+
+  #giveUp(exchange: Exchange): void {
+    if (!this.#waiting.includes(exchange)) return;
+    this.#leave(exchange);
+    const { id, request } = exchange;
+    this.#givenUp.set(id, { request, until: performance.now() + QUARANTINE });
+    const unit = request[0] as number;
     // A unit that never answered says nothing about the connection, as long as others do answer.
     if (!this.patient && (this.#heard.size === 0 || this.#heard.has(unit))) this.#silent += 1;
     exchange.resolve(TIMEOUT);
@@ -212,7 +216,7 @@ class TcpWire implements Wire {
     const rest = this.#port._clientRcvData;
     if (rest.length < 2) return rest.length > 0;
     const owner = rest.readUInt16BE(0);
-    return owner === id || !this.#exchanges.get(owner)?.waiting;
+    return owner === id || !this.#waitingAs(owner);
   }
 
   #break(why: string): void {
@@ -222,8 +226,8 @@ class TcpWire implements Wire {
     this.#broken = error;
     clearTimeout(this.#pausing);
     this.#socket.destroy();
-    const pending = [...this.#exchanges.values(), ...this.#queue, ...this.#arrived.filter((item) => 'request' in item)];
-    this.#exchanges.clear();
+    const pending = [...this.#waiting, ...this.#queue, ...this.#arrived.filter((item) => 'request' in item)];
+    this.#waiting.length = 0;
     this.#queue.length = 0;
     this.#arrived.length = 0;
     for (const exchange of pending) {

@@ -20,7 +20,7 @@ export class Forwarder {
   link: 'connecting' | 'online' | 'offline' = 'connecting';
   reason: string | undefined;
   /** On their way, in the order in which they were sent. */
-  readonly #inFlight = new Set<Entry>();
+  readonly #inFlight: Entry[] = [];
   #window = 0;
   /** How much of the window is used: one message after a "later", and slowly more while messages are taken. */
   #width = Number.POSITIVE_INFINITY;
@@ -66,7 +66,7 @@ export class Forwarder {
   }
 
   get inFlight(): number {
-    return this.#inFlight.size;
+    return this.#inFlight.length;
   }
 
   /** Sends as much as the window allows. */
@@ -124,7 +124,7 @@ export class Forwarder {
     const connection = this.#connection;
     const sentAt = performance.now();
     if (this.inFlight === 0) this.#oldestSince = sentAt;
-    this.#inFlight.add(entry);
+    this.#inFlight.push(entry);
     this.#outbox.sent(entry);
     this.#probation.sent(entry);
     const { topic, kind } = entry.event;
@@ -133,8 +133,9 @@ export class Forwarder {
     this.#sink.publish(message, (outcome) => {
       if (connection !== this.#connection) return;
       const now = performance.now();
-      if (entry === this.#inFlight.values().next().value) this.#oldestSince = now;
-      this.#inFlight.delete(entry);
+      const place = this.#inFlight.indexOf(entry);
+      if (place === 0) this.#oldestSince = now;
+      this.#inFlight.splice(place, 1);
       this.#judge(this.#probation.taken());
       this.#settle(entry, outcome, now - sentAt);
       this.pump();
@@ -224,7 +225,7 @@ export class Forwarder {
   #offline(reason: string, suspicious: boolean): void {
     if (this.inFlight > 0 && suspicious) this.#probation.broke();
     this.#connection++;
-    this.#inFlight.clear();
+    this.#inFlight.length = 0;
     this.link = 'offline';
     this.reason = reason;
     this.#outbox.rewind();

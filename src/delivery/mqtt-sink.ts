@@ -3,7 +3,8 @@
  * reconnecting, no resending of its own. Birth and last will are retained on the status topic.
  */
 import { readFileSync } from 'node:fs';
-import type { IClientOptions, MqttClient } from 'mqtt';
+import { Readable } from 'node:stream';
+import type { IClientOptions, IStore, MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { ErrorCode } from '../errors.js';
@@ -30,6 +31,24 @@ const QOS_NOT_SUPPORTED = 0x9b;
 const LARGEST_HEAD = 10;
 /** Milliseconds for a clean goodbye. */
 const GOODBYE = 1_000;
+
+/** The outbox keeps what is on its way, so that the client need not. */
+const KEEPS_NOTHING: IStore = {
+  put(_packet, done) {
+    done();
+    return this;
+  },
+  del(_packet, done) {
+    done();
+    return this;
+  },
+  get(_packet, done) {
+    done(new Error('not kept'));
+    return this;
+  },
+  createStream: () => Readable.from([]) as ReturnType<IStore['createStream']>,
+  close: (done) => done(),
+};
 
 /** What an MQTT sink is given. */
 export interface MqttSinkOptions {
@@ -182,6 +201,7 @@ export class MqttSink implements Sink {
       connectTimeout: config.connect_timeout,
       // Else the first packet makes a buffer for each number up to 65,535, and keeps them: 8 MB.
       writeCache: false,
+      outgoingStore: KEEPS_NOTHING,
       reconnectPeriod: 0,
       queueQoSZero: false,
       resubscribe: false,

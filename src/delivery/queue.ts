@@ -3,7 +3,8 @@ import type { Entry } from './entry.js';
 
 /** Entries in order of sequence. Those before the cursor were sent; `rewind` makes the unacknowledged ones wait again. */
 export class EntryQueue {
-  #entries: Entry[] = [];
+  /** Those before the head are let go of at once: what lives on for a moment costs the garbage collector most. */
+  #entries: (Entry | undefined)[] = [];
   #head = 0;
   #cursor = 0;
   /** Entries that wait to be sent. */
@@ -57,7 +58,7 @@ export class EntryQueue {
     if (entry.state === 'sent') this.inFlight--;
     else if (entry.state === 'waiting') this.waiting--;
     entry.state = 'done';
-    while (this.#head < this.#entries.length && this.#entries[this.#head]?.state === 'done') this.#head++;
+    while (this.#entries[this.#head]?.state === 'done') this.#entries[this.#head++] = undefined;
     this.#compact();
   }
 
@@ -74,8 +75,10 @@ export class EntryQueue {
 
   /** Lets go of the first `count` entries, whatever their state; none of them may be in flight. */
   drop(count: number): void {
-    for (let i = 0; i < count; i++) if (this.#entries[this.#head + i]?.state === 'waiting') this.waiting--;
-    this.#head += count;
+    for (const end = this.#head + count; this.#head < end; this.#head++) {
+      if (this.#entries[this.#head]?.state === 'waiting') this.waiting--;
+      this.#entries[this.#head] = undefined;
+    }
     this.#compact();
   }
 

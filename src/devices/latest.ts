@@ -42,16 +42,16 @@ export function rememberLatest(): Latest {
         known = { sets: new Map(), folded: new Map() };
         devices.set(batch.device, known);
       }
-      // Taken out and put in again: the order of the sets is the order of time.
-      known.sets.delete(batch.points);
-      known.sets.set(batch.points, batch);
+      const last = known.sets.get(batch.points);
+      if (last) renew(last, batch);
+      else known.sets.set(batch.points, lastOf(batch));
       if (known.sets.size > SETS) foldOldest(known);
     },
     forget: (device) => void devices.delete(device),
     points(device) {
-      const { sets, folded } = devices.get(device) ?? { sets: new Map<readonly Point[], Batch>(), folded: undefined };
+      const { sets, folded } = devices.get(device) ?? { sets: new Map<readonly Point[], Last>(), folded: undefined };
       const latest = new Map(folded);
-      for (const batch of sets.values()) addTo(latest, batch);
+      for (const batch of [...sets.values()].sort(byTime)) addTo(latest, batch);
       return device.points
         .filter(({ access, kind }) => access !== 'write' && kind !== 'scale')
         .map((point) => latest.get(point.id) ?? unread(point));
@@ -59,25 +59,46 @@ export function rememberLatest(): Latest {
   };
 }
 
+/**
+ * The last batch of a set of points: a copy that stays. A batch that lived on until the next one comes would be old when it dies, and so
+ * a burden for the garbage collector.
+ */
+interface Last {
+  readonly points: readonly Point[];
+  readonly values: Value[];
+  flaws: Batch['flaws'];
+  at: number;
+  mono: number;
+}
+
+const lastOf = ({ points, values, flaws, at, mono }: Batch): Last => ({ points, values: [...values], flaws, at, mono });
+
+function renew(last: Last, { values, flaws, at, mono }: Batch): void {
+  for (let index = 0; index < values.length; index++) last.values[index] = values[index] as Value;
+  last.flaws = flaws;
+  last.at = at;
+  last.mono = mono;
+}
+
 /** What is known of a device: its last batch of each set of points, and single points from sets of before. */
 interface Known {
-  readonly sets: Map<readonly Point[], Batch>;
+  readonly sets: Map<readonly Point[], Last>;
   readonly folded: Map<string, PointSnapshot>;
 }
 
 function foldOldest({ sets, folded }: Known): void {
-  for (const [points, batch] of sets) {
-    addTo(folded, batch);
-    sets.delete(points);
-    return;
-  }
+  const oldest = [...sets.values()].reduce((a, b) => (byTime(a, b) <= 0 ? a : b));
+  addTo(folded, oldest);
+  sets.delete(oldest.points);
 }
 
-function addTo(latest: Map<string, PointSnapshot>, batch: Batch): void {
+const byTime = (a: Last, b: Last): number => a.mono - b.mono;
+
+function addTo(latest: Map<string, PointSnapshot>, batch: Last): void {
   batch.points.forEach((point, i) => void latest.set(point.id, snapshotOf(batch, point, i)));
 }
 
-function snapshotOf(batch: Batch, point: Point, index: number): PointSnapshot {
+function snapshotOf(batch: Last, point: Point, index: number): PointSnapshot {
   const flaw = batch.flaws?.get(index);
   return {
     id: point.id,
