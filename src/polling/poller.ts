@@ -242,7 +242,7 @@ class Line implements Poller {
       const shared = { signal: this.#stopping.signal, usage: this.usage };
       const round = new Round(session, this.#stations, shared, {
         settled: (station, samples) => this.#settle(station, samples),
-        broke: (error) => this.#break(error),
+        broke: (error, culprit) => this.#break(error, culprit),
       });
       this.#round = round;
       this.#feeding = session.subscribe && ((work, signal) => round.run(work, signal));
@@ -262,7 +262,10 @@ class Line implements Poller {
     for (const other of allDead ? dead : dead.slice(0, 1)) other.hurry(now);
   }
 
-  #break(error: unknown): void {
+  /** @param culprit the one that is to blame; without it all are that were being read */
+  #break(error: unknown, culprit?: Station): void {
+    // What was answered before counts. It may break the wire by itself.
+    this.#round?.settle();
     if (!this.#round) return;
     const now = performance.now();
     const reason = messageOf(error);
@@ -270,7 +273,8 @@ class Line implements Poller {
     let blamed = false;
     for (const station of this.#stations) {
       const others = this.#stations.some((other) => other !== station && other.answeredAt >= this.#openedBefore);
-      if (station.wireBroke(now, reason, others)) blamed = true;
+      if (station.wireBroke(now, reason, { others, innocent: culprit !== undefined && culprit !== station }))
+        blamed = true;
     }
     this.#trouble.failed(`connection broke: ${reason}`, bug ? { err: error } : {});
     this.#leave({ reason, bug, blamed });

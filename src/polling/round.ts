@@ -11,8 +11,6 @@ import type { Usage } from './usage.js';
 /** A turn that takes longer than this means that the driver is stuck. */
 const LONGEST_TURN = 60_000;
 const WATCH = 5_000;
-/** A driver that answers without ever waiting must not keep timers and sockets from their turn. */
-const TURNS = 64;
 /** The longest that a timer can be set to, 24 days. */
 const LONGEST_TIMER = 0x7fffffff;
 
@@ -20,8 +18,8 @@ const LONGEST_TIMER = 0x7fffffff;
 export interface RoundEvents {
   /** A read came back. */
   settled(station: Station, samples: Samples): void;
-  /** The session is of no use any more; the round must be ended. */
-  broke(error: unknown): void;
+  /** The session is of no use any more; the round must be ended. `culprit`: the one whose samples cannot be used. */
+  broke(error: unknown, culprit?: Station): void;
 }
 
 export class Round {
@@ -31,12 +29,13 @@ export class Round {
   readonly #options: ReadOptions;
   readonly #usage: Usage;
   readonly #watch: NodeJS.Timeout;
-  /** Jobs that wait for their turn, and all that is under way. */
+  /** Jobs that wait for their turn, and all that is under way. (No sets: one that is changed at every turn costs the garbage collector much.) */
   readonly #jobs: Job<unknown>[] = [];
-  readonly #active = new Set<Station | Job<unknown>>();
+  readonly #active: (Station | Job<unknown>)[] = [];
+  /** Came in, and is not worked on yet: the wires first, since samples can wait, but while a request waits a wire stands still. */
+  readonly #answers: { readonly station: Station; readonly set: DueSet; readonly samples: Samples }[] = [];
   /** The last turn was a job's: a read that is due comes before another job, so that jobs in a row do not stop the polling. */
   #readsTurn = false;
-  #turns = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #ended = false;
@@ -59,7 +58,9 @@ export class Round {
 
   /** True while there is nothing to read, now or later, until something is pushed or asked for. */
   get idle(): boolean {
-    return this.#stations.every((station) => !this.#active.has(station) && station.dueAt === Number.POSITIVE_INFINITY);
+    return this.#stations.every(
+      (station) => !this.#active.includes(station) && station.dueAt === Number.POSITIVE_INFINITY,
+    );
   }
 
   /** Does the work in the next turn; see `RunTurn`. */
@@ -84,7 +85,7 @@ export class Round {
   pump(): void {
     const most = this.#session.concurrency ?? 1;
     const now = performance.now();
-    while (!this.#ended && this.#active.size < most) {
+    while (!this.#ended && this.#active.length < most) {
       while (this.#jobs[0]?.over) this.#jobs.shift();
       const station = this.#readsTurn || this.#jobs.length === 0 ? this.#first(now) : undefined;
       const set = station?.begin(now);
@@ -138,13 +139,31 @@ export class Round {
     try {
       const samples = await this.#session.read(station.device, set.points, this.#options);
       if (this.#ended) return;
-      checkSamples(samples, set.points.length);
-      this.#events.settled(station, samples);
+      if (this.#answers.push({ station, set, samples }) === 1) setImmediate(() => this.#settleSoon());
     } catch (error) {
       if (!this.#ended) this.#events.broke(error);
       return;
     }
     this.#next(station);
+  }
+
+  #settleSoon(): void {
+    if (this.#ended) return;
+    this.settle();
+    this.pump();
+  }
+
+  /** Works on what came in so far. */
+  settle(): void {
+    for (let answer = this.#answers.shift(); answer; answer = this.#answers.shift()) {
+      const { station, set, samples } = answer;
+      try {
+        checkSamples(samples, set.points.length);
+        this.#events.settled(station, samples);
+      } catch (error) {
+        this.#events.broke(error, station);
+      }
+    }
   }
 
   async #work(job: Job<unknown>): Promise<void> {
@@ -155,20 +174,19 @@ export class Round {
   }
 
   #begin(turn: Station | Job<unknown>, now: number): void {
-    this.#active.add(turn);
+    this.#active.push(turn);
     this.#usage.begin(now);
   }
 
   #next(done: Station | Job<unknown>): void {
-    this.#active.delete(done);
+    this.#active.splice(this.#active.indexOf(done), 1);
     this.#usage.end(performance.now());
-    if (++this.#turns % TURNS === 0) setImmediate(() => this.pump());
-    else this.pump();
+    this.pump();
   }
 
   #check(): void {
     const oldest = performance.now() - LONGEST_TURN;
-    if (![...this.#active].some((each) => each.isBusySince(oldest))) return;
+    if (!this.#active.some((each) => each.isBusySince(oldest))) return;
     this.#events.broke(new TidegateError('LINK_DOWN', `the driver took over ${LONGEST_TURN / 1000} s`));
   }
 }

@@ -146,13 +146,16 @@ export class Station {
     this.#feed?.close();
   }
 
-  /** The wire broke during the read under way, if any. Gives true when this device is held to be the cause: `others` still answered. */
-  wireBroke(now: number, reason: string, others: boolean): boolean {
+  /**
+   * The wire broke during the read under way, if any. Gives true when this device is held to be the cause: `others` still answered.
+   * @param innocent another one is known to be the cause
+   */
+  wireBroke(now: number, reason: string, { others, innocent }: { others: boolean; innocent: boolean }): boolean {
     const set = this.#reading;
     if (!set) return false;
     this.#reading = undefined;
     this.#context.stats.failures++;
-    this.#breaks++;
+    if (!innocent) this.#breaks++;
     if (this.#breaker.open || (others && this.#breaks >= MOST_BREAKS)) {
       this.#breaker.trip(now, Math.max(BREAK_COST, now - this.#readingSince));
       this.#again = undefined;

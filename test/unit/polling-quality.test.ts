@@ -130,7 +130,7 @@ describe('a device that does not answer', () => {
       wire = new ScriptedWire();
       wire.reply = reply;
       poller = wire.start(ten);
-      await vi.advanceTimersByTimeAsync(200_000);
+      await vi.advanceTimersByTimeAsync(200_001);
       await poller.stop();
       return wire.batches.filter((batch) => batch.device.id !== 'd5').length;
     };

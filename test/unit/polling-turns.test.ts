@@ -38,6 +38,17 @@ describe('work that was asked for', () => {
     expect(turns).toEqual(['d0', 'd1', 'work', 'd2']);
   });
 
+  test('is on the wire before the answer of the turn before is worked on', async () => {
+    const order: string[] = [];
+    wire.reply = (read) => later(100, good(read));
+    poller = wire.start(many(2), ({ device: { id } }) => order.push(`${id} told`));
+    await advance(50);
+    const done = poller.run(async () => order.push('work'));
+    await advance(60);
+    await done;
+    expect(order).toEqual(['work', 'd0 told']);
+  });
+
   test('in a row leaves every second turn to the reads that are due', async () => {
     const turns: string[] = [];
     wire.reply = (read) => {
@@ -159,6 +170,30 @@ describe('work that was asked for', () => {
     expect(await scan).toBe('done');
     expect(poller.moves()).toBeGreaterThan(before);
     expect(wire.opened).toBe(2);
+  });
+});
+
+describe('what was answered in the moment in which the wire breaks', () => {
+  test('is told, and the device counts as one that answered', async () => {
+    wire.concurrency = 2;
+    wire.reply = async (read) => {
+      await later(100, undefined);
+      if (read.device === 'd1') throw linkDown();
+      return good(read);
+    };
+    poller = wire.start(many(2, 60_000));
+    await advance(101);
+    expect(wire.toldBy('d0')[0]).toEqual({ p: 1 });
+    expect(wire.states[0]).toBe('d0 online');
+  });
+
+  test('and breaks it by itself, is held against its own device only', async () => {
+    wire.reply = (read) => later(10, read.device === 'd1' ? { values: [], answered: true } : good(read));
+    poller = wire.start(many(3));
+    await advance(60_000);
+    const blamed = wire.log.filter(({ msg }) => msg.startsWith('reading it breaks the connection'));
+    expect(new Set(blamed.map((line) => line.device))).toEqual(new Set(['d1']));
+    expect(['d0', 'd1', 'd2'].map((id) => poller.state(id).state)).toEqual(['online', 'offline', 'online']);
   });
 });
 
