@@ -29,13 +29,13 @@ export async function readPoints(
   const plan = context.memory.plan(points);
   const reading = new Reading(context, points.length, options);
   for (const { index, reason } of plan.refused) reading.flaw(index, reason);
-  await runRequests(reading, plan, context.lanes);
-  await runProbes(reading, plan, context.memory);
+  if (plan.requests.length > 0) await runRequests(reading, plan, context.lanes);
+  if (plan.probes.length > 0) await runProbes(reading, plan, context.memory);
   const { values, flaws, raw } = reading;
   return { values, answered: reading.answered || plan.requests.length + plan.probes.length === 0, flaws, raw };
 }
 
-async function runRequests(reading: Reading, plan: Plan, lanes: number): Promise<void> {
+function runRequests(reading: Reading, plan: Plan, lanes: number): Promise<unknown> {
   const { requests, first } = plan;
   let taken = 0;
   const lane = async (): Promise<void> => {
@@ -47,7 +47,7 @@ async function runRequests(reading: Reading, plan: Plan, lanes: number): Promise
     }
   };
   if (lanes === 1 || requests.length < 2) return lane();
-  await Promise.all(Array.from({ length: Math.min(lanes, requests.length) }, lane));
+  return Promise.all(Array.from({ length: Math.min(lanes, requests.length) }, lane));
 }
 
 /** Bad registers are asked again when it is time, or when there is nothing else to ask; one that answers lets the next be asked at once. */

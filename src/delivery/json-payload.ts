@@ -15,7 +15,7 @@ import type { DeviceEvent, Event, Flaw, GapEvent, TelemetryEvent, Value } from '
 import { formatDuration } from '../units.js';
 import type { Entry } from './entry.js';
 
-/** The start of each member, `"name":`, kept by the identity of the names that events share. */
+/** The start of each member, `,"name":`, kept by the identity of the names that events share. */
 const keysOf = new WeakMap<readonly string[], readonly string[]>();
 
 /** What a message tells of an entry. */
@@ -50,12 +50,14 @@ function telemetry(entry: Told, event: TelemetryEvent, gateway: string): string 
   const { names, values, flaws } = event;
   const keys = keysFor(names);
   let text = `{"id":"${idOf(entry, gateway)}","ts":${event.at},"device":"${event.device}","values":{`;
-  let comma = '';
+  let first = true;
   for (let i = 0; i < keys.length; i++) {
     const value = values[i] as Value;
     if (value === null) continue;
-    text += comma + keys[i] + valueText(value);
-    comma = ',';
+    const key = keys[i] as string;
+    text += first ? key.slice(1) : key;
+    text += valueText(value);
+    first = false;
   }
   text += '}';
   if (event.thinned) text += `,"thinned":"${formatDuration(event.thinned)}"`;
@@ -78,7 +80,7 @@ function device(entry: Told, event: DeviceEvent, gateway: string): string {
 function keysFor(names: readonly string[]): readonly string[] {
   let keys = keysOf.get(names);
   if (!keys) {
-    keys = names.map((name) => `${JSON.stringify(name)}:`);
+    keys = names.map((name) => `,${JSON.stringify(name)}:`);
     keysOf.set(names, keys);
   }
   return keys;

@@ -202,6 +202,8 @@ export class MqttSink implements Sink {
       // Else the first packet makes a buffer for each number up to 65,535, and keeps them: 8 MB.
       writeCache: false,
       outgoingStore: KEEPS_NOTHING,
+      // Else what it would say to a debugger is put together for nobody.
+      log: () => {},
       reconnectPeriod: 0,
       queueQoSZero: false,
       resubscribe: false,
