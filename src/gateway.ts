@@ -2,18 +2,15 @@
  * The composition root: the one place that knows every room. Builds all in order, stops all in reverse, and joins the rooms
  * with plain functions: poller → router → upstreams and local broker.
  */
-import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { type BrokerStatus, prepareBroker } from './broker/local.js';
+import { prepareBroker } from './broker/local.js';
 import { LOCAL } from './config/broker.js';
-import type { OutboxFileStatus } from './delivery/status.js';
-import type { UpstreamStatus } from './delivery/upstream.js';
 import { type PreparedUpstreams, prepareUpstreams } from './delivery/upstreams.js';
 import { answerRegister } from './devices/answers.js';
-import { type PointSnapshot, rememberLatest } from './devices/latest.js';
+import { rememberLatest } from './devices/latest.js';
 import type { DeviceNews } from './devices/news.js';
 import { Register } from './devices/register.js';
-import type { FoundDevice, KnownCertificate } from './driver.js';
+import type { FoundDevice } from './driver.js';
 import { messageOf } from './errors.js';
 import { answerField } from './field/answers.js';
 import { type Batch, type Device, KEPT_LANES, type KeptLane } from './model.js';
@@ -23,57 +20,16 @@ import { prepareDiskThread } from './ops/disk-thread.js';
 import { findExpiring, watchExpiry } from './ops/expiry.js';
 import { lockData } from './ops/lock.js';
 import { measureRate } from './ops/motion.js';
-import type { PollState, PollStats } from './polling/poller.js';
-import { type ConnectionLoad, type Line, preparePollers } from './polling/pollers.js';
+import { planShutdown } from './ops/shutdown.js';
+import { type Line, preparePollers } from './polling/pollers.js';
 import { type Enrolment, openEnrolment } from './reload/enrolment.js';
 import type { ReloadPlan } from './reload/plan.js';
 import { openReloader, type Reloader, type ReloadOptions, type ReloadReport } from './reload/reloader.js';
 import { deviceEvent, listenersOf, newListeners } from './routing/news.js';
 import { compileRouter, type Router } from './routing/router.js';
-import { configurationOf, dataFolder, destinationsOf, type Site } from './site.js';
+import { configurationOf, dataFolder, destinationsOf, driverFolder, type Site } from './site.js';
+import type { Snapshot } from './snapshot.js';
 import { RELEASED, VERSION } from './version.js';
-
-export type { BrokerStatus } from './broker/local.js';
-export type { UpstreamStatus } from './delivery/upstream.js';
-export type { PointSnapshot } from './devices/latest.js';
-export { FULL_WIRE } from './polling/load.js';
-export type { ReloadReport } from './reload/reloader.js';
-export { dataFolder } from './site.js';
-
-/** A device as it stands. */
-export interface DeviceSnapshot {
-  readonly id: string;
-  readonly profile: string;
-  readonly connection: string;
-  readonly state: PollState;
-  readonly reason?: string;
-  readonly points: readonly PointSnapshot[];
-}
-
-/** The whole gateway at one instant. */
-export interface Snapshot {
-  readonly gateway: string;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  /** Whether the wall clock is known to be set. */
-  readonly clock: 'set' | 'unset';
-  /** Milliseconds since the start. */
-  readonly uptime: number;
-  /** Over the last ten seconds. */
-  readonly readingsPerSecond: number;
-  /** Summed over all connections. */
-  readonly polls: PollStats;
-  /** Those that have devices. */
-  readonly connections: readonly ConnectionLoad[];
-  readonly devices: readonly DeviceSnapshot[];
-  readonly upstreams: readonly UpstreamStatus[];
-  /** Outboxes whose upstream is not configured any more. */
-  readonly orphans: readonly OutboxFileStatus[];
-  /** Certificates that end within 30 days, or have ended: ours, and those that people trusted. */
-  readonly expiring: readonly KnownCertificate[];
-  /** The local broker, if there is one. */
-  readonly broker?: BrokerStatus;
-}
 
 /** A running gateway. */
 export interface Gateway {
@@ -98,15 +54,8 @@ export interface GatewayOptions {
   onSite?(site: Site): void;
 }
 
-/** Most milliseconds that each part of a stop may take. */
-const STOP_WITHIN = 2_500;
-/** … but for the outboxes: a card that is slow to write must not cost events. Whoever cannot wait sends a second signal. */
+/** Milliseconds that an outbox may take to stop: a card that is slow to write must not cost events. Whoever cannot wait sends a second signal. */
 const FLUSH_WITHIN = 15_000;
-
-/** What a driver keeps lies in a folder of its own. */
-export function driverFolder(data: string, driver: string): string {
-  return join(data, driver);
-}
 
 /**
  * Starts everything that the site names: the local broker, then wires and outboxes at the same time. Nothing is read before there is an
@@ -152,25 +101,23 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
   let reloader: Reloader;
   let enrolment: Enrolment | undefined;
   const expiry = watchExpiry(() => findExpiring(site.drivers.values(), (driver) => driverFolder(folder, driver)));
-  /** What to undo when stopping, the last first. */
-  const undo: [what: string, work: () => Promise<void> | void, most?: number][] = [
-    ['rate', () => rate.stop()],
-    ['clock', () => clock.stop()],
-    ['certificates', () => expiry.stop()],
-  ];
+  const shutdown = planShutdown(log);
+  shutdown.add('rate', rate.stop);
+  shutdown.add('clock', clock.stop);
+  shutdown.add('certificates', expiry.stop);
 
   try {
     if (deliver) {
       const lock = await lockData(folder);
-      undo.push(['lock', () => lock.release()]);
+      shutdown.add('lock', () => lock.release());
     }
-    undo.push(['disk thread', () => thread.close()]);
-    undo.push(['outboxes', () => upstreams.close(), FLUSH_WITHIN]);
-    if (deliver) undo.push(['register', () => register.close(), FLUSH_WITHIN]);
-    undo.push(['local broker', () => broker.close()]);
+    shutdown.add('disk thread', () => thread.close());
+    shutdown.add('outboxes', () => upstreams.close(), FLUSH_WITHIN);
+    if (deliver) shutdown.add('register', () => register.close(), FLUSH_WITHIN);
+    shutdown.add('local broker', () => broker.close());
     if (deliver && site.config.broker) await broker.use(site.config.broker);
     showLocally();
-    undo.push(['pollers', () => pollers.stop()]);
+    shutdown.add('pollers', () => pollers.stop());
     // The thread of the outboxes loads what it needs while this one opens the wires.
     const opening = deliver ? Promise.all([register.open(), upstreams.open()]) : [];
     const [[changed]] = await Promise.all([opening, pollers.use(lines)]);
@@ -180,16 +127,16 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     openReads();
     // Not before all runs that a reload may change.
     reloader = openReloader({ site, log, registrations: () => new Map(register.devices), apply });
-    undo.push(['reload', () => reloader.close(), FLUSH_WITHIN]);
+    shutdown.add('reload', () => reloader.close(), FLUSH_WITHIN);
     if (deliver) {
       enrolment = openEnrolment({ register, reloader, site: () => site, log });
-      undo.push(['enrolment', enrolment.close]);
+      shutdown.add('enrolment', enrolment.close);
       if (changed) await enrolment.refresh();
       void enrolment.admit();
       await openControl(enrolment);
     }
   } catch (error) {
-    await stop();
+    await shutdown.run();
     throw error;
   }
   log.info(
@@ -204,7 +151,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     },
     'gateway started',
   );
-  return { snapshot, stuck, reload: reloader.reload, stop };
+  return { snapshot, stuck, reload: reloader.reload, stop: shutdown.run };
 
   function upstreamsOf({ config }: Site): Site['config']['upstreams'] {
     return deliver ? config.upstreams : {};
@@ -306,7 +253,7 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
         ...answerRegister(register, { change: enrolment.change, find }),
         reload: ({ dryRun }) => reloader.reload({ by: 'request', dryRun: dryRun === true }),
       });
-      undo.push(['control socket', () => control.close()]);
+      shutdown.add('control socket', () => control.close());
     } catch (error) {
       log.warn({ reason: messageOf(error) }, 'no control socket: no other command can ask this gateway');
     }
@@ -348,13 +295,6 @@ export async function startGateway(first: Site, options: GatewayOptions): Promis
     if (reason === undefined) await thread.ping();
     return reason;
   }
-
-  async function stop(): Promise<void> {
-    for (const [what, work, most = STOP_WITHIN] of undo.splice(0).reverse()) {
-      const trouble = await within(most, work);
-      if (trouble !== undefined) log.error({ reason: trouble }, `stopping the ${what} failed`);
-    }
-  }
 }
 
 /** A batch read while the clock is unknown: its time counts on from the start, whatever the wall clock does meanwhile. */
@@ -378,19 +318,4 @@ function linesOf({ config, drivers, connectionSettings, devices }: Site, folder:
     const data = driverFolder(folder, driver.name);
     return [{ connection, driver, settings, data, gateway, devices: own, discover }];
   });
-}
-
-/** Does the work, and says what went wrong with it: it failed, or took longer than it may. */
-async function within(milliseconds: number, work: () => Promise<void> | void): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<string>((done) => {
-    timer = setTimeout(() => done(`not done in ${Math.round(milliseconds)} ms`), milliseconds);
-  });
-  try {
-    return await Promise.race([late, (async () => (await work()) ?? undefined)()]);
-  } catch (error) {
-    return messageOf(error);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,5 +1,5 @@
 /** A site: gateway.yaml with all that it names, loaded and checked as one. */
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { drivers as builtIn } from '../drivers/index.js';
 import { LOCAL } from './config/broker.js';
@@ -173,6 +173,11 @@ function connectionsOf(devices: readonly Pick<Device, 'connection'>[]): Set<stri
 /** The folder of outboxes, register, lock and control socket. */
 export function dataFolder(file: string, config: GatewayConfig): string {
   return resolve(dirname(file), config.data);
+}
+
+/** What a driver keeps lies in a folder of its own. */
+export function driverFolder(data: string, driver: string): string {
+  return join(data, driver);
 }
 
 /** The register; one that cannot be read is no reason not to start. */

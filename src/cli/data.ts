@@ -2,7 +2,7 @@
 import { readConfig } from '../config/load.js';
 import type { GatewayConfig } from '../config/schema.js';
 import { ProblemList, type TidegateError } from '../errors.js';
-import { dataFolder } from '../gateway.js';
+import { dataFolder } from '../site.js';
 
 /**
  * Reads no more of `gateway.yaml` than it must: whoever looks on need not hold the gateway's secrets.

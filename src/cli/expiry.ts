@@ -1,8 +1,7 @@
 /** Certificates that end soon, for `tidegate check`. */
 import { TidegateError } from '../errors.js';
-import { dataFolder, driverFolder } from '../gateway.js';
 import { expiryText, findExpiring } from '../ops/expiry.js';
-import type { Site } from '../site.js';
+import { dataFolder, driverFolder, type Site } from '../site.js';
 
 /** A warning for each certificate of the site's drivers that ends within 30 days, or has ended. */
 export async function warnOfExpiring(site: Site): Promise<TidegateError[]> {

@@ -1,4 +1,8 @@
 /** The live view: one snapshot of a gateway as lines for a terminal of any size. */
+
+import { expiryText } from '../ops/expiry.js';
+import { spanText } from '../ops/repeated.js';
+import { printable } from '../ops/text.js';
 import {
   type BrokerStatus,
   type DeviceSnapshot,
@@ -6,10 +10,7 @@ import {
   type PointSnapshot,
   type Snapshot,
   type UpstreamStatus,
-} from '../gateway.js';
-import { expiryText } from '../ops/expiry.js';
-import { spanText } from '../ops/repeated.js';
-import { printable } from '../ops/text.js';
+} from '../snapshot.js';
 import { bytesText, countText, percentText, quantityText, stateStyle } from './quantity.js';
 import { joinSpans, type Span } from './terminal.js';
 

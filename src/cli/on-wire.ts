@@ -3,11 +3,10 @@ import { TidegateError } from '../errors.js';
 import type { NotHeld } from '../field/answers.js';
 import { onOwnWire } from '../field/own-wire.js';
 import type { RunTurn } from '../field/turn.js';
-import { dataFolder, driverFolder } from '../gateway.js';
 import type { Device } from '../model.js';
 import { askControl, type Request } from '../ops/control.js';
 import { openLog } from '../ops/log.js';
-import type { Site } from '../site.js';
+import { dataFolder, driverFolder, type Site } from '../site.js';
 
 /**
  * Asks the running gateway for the work on a device; does it `alone` when none runs, or it has not that connection: a serial line,

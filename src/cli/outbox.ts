@@ -1,10 +1,10 @@
 /** `tidegate outbox status`: what waits for each upstream, and what became of all that it was given. */
 import { type Account, ENDS } from '../delivery/counters.js';
 import { type OutboxFileStatus, readOutboxStatus } from '../delivery/status.js';
-import type { Snapshot, UpstreamStatus } from '../gateway.js';
 import { watchControl } from '../ops/control.js';
 import { spanText } from '../ops/repeated.js';
 import { printable, toJson } from '../ops/text.js';
+import type { Snapshot, UpstreamStatus } from '../snapshot.js';
 import { findSite } from './data.js';
 import { EXIT } from './exit.js';
 import { bytesText, countText } from './quantity.js';

@@ -2,10 +2,10 @@
 import { relative } from 'node:path';
 import { outboxFolder } from '../delivery/status.js';
 import { ProblemList, TidegateError } from '../errors.js';
-import type { ReloadReport } from '../gateway.js';
 import { askControl } from '../ops/control.js';
 import { toJson } from '../ops/text.js';
 import { summaryOf } from '../reload/plan.js';
+import type { ReloadReport } from '../reload/reloader.js';
 import { locate } from './data.js';
 import { EXIT } from './exit.js';
 

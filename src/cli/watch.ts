@@ -1,9 +1,10 @@
 /** `tidegate watch`: live values, from the running gateway or, when none runs, by polling here. */
-import { type Snapshot, startGateway } from '../gateway.js';
+import { startGateway } from '../gateway.js';
 import { watchControl } from '../ops/control.js';
 import { openLog } from '../ops/log.js';
 import { toJson } from '../ops/text.js';
 import { loadSite } from '../site.js';
+import type { Snapshot } from '../snapshot.js';
 import { findData } from './data.js';
 import { EXIT } from './exit.js';
 import { renderView } from './live-view.js';

@@ -1,7 +1,8 @@
 /** The demo: simulated devices, an ordinary gateway, a stand-in cloud, and an outage in between. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Gateway, type Snapshot, startGateway } from '../gateway.js';
+import { type Gateway, startGateway } from '../gateway.js';
+import type { Snapshot } from '../snapshot.js';
 import { startCloud } from './cloud.js';
 import { startPlant } from './plant.js';
 import type { Count } from './tally.js';

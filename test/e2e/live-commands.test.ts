@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { UpstreamStatus } from '../../src/gateway.js';
+import type { UpstreamStatus } from '../../src/snapshot.js';
 import { type Running, run, start } from '../support/command.js';
 
 /** A simulated meter, a gateway that polls it, and a broker that is not there. */

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type Snapshot, startGateway } from '../../src/gateway.js';
+import { startGateway } from '../../src/gateway.js';
 import { loadSite } from '../../src/site.js';
+import type { Snapshot } from '../../src/snapshot.js';
 import { TestBroker } from '../support/broker.js';
 import { CountingDevice } from '../support/counting-device.js';
 import { random } from '../support/random.js';

@@ -9,9 +9,11 @@ const LOWER = ['devices', 'profiles', 'config', 'ops', 'field', ...VOCABULARY];
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
   // Of delivery only the look at outbox files: `outbox status` works while no gateway runs.
-  cli: ['demo', 'gateway', 'reload', 'site', 'drivers', 'delivery', 'reload', 'version', ...LOWER],
-  demo: ['aedes', 'gateway', 'site', ...LOWER],
-  gateway: ['reload', 'site', 'polling', 'routing', 'delivery', 'broker', 'version', ...LOWER],
+  cli: ['demo', 'gateway', 'snapshot', 'reload', 'site', 'drivers', 'delivery', 'version', ...LOWER],
+  demo: ['aedes', 'gateway', 'snapshot', 'site', ...LOWER],
+  gateway: ['snapshot', 'reload', 'site', 'polling', 'routing', 'delivery', 'broker', 'version', ...LOWER],
+  // What each room says of itself.
+  snapshot: ['polling', 'delivery', 'broker', 'devices', 'driver'],
   // Knows what a site is made of; what runs it is told by the gateway.
   reload: ['site', 'devices', 'ops', ...VOCABULARY],
   // Rules are read with the rest, and what wires can carry is reckoned, so that one run finds every problem.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { renderView } from '../../src/cli/live-view.js';
 import { accountOf, noTotals } from '../../src/delivery/counters.js';
-import type { DeviceSnapshot, PointSnapshot, Snapshot, UpstreamStatus } from '../../src/gateway.js';
+import type { DeviceSnapshot, PointSnapshot, Snapshot, UpstreamStatus } from '../../src/snapshot.js';
 
 const NOW = 1_764_312_000_000;
 
