@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../config/schema.js';
 import type { Event, KeptLane } from '../model.js';
 import type { Clock } from '../ops/clock.js';
+import { measureRate } from '../ops/motion.js';
 import { limitsOf } from './budget.js';
 import type { Purged } from './closed-outbox.js';
 import type { Account } from './counters.js';
@@ -97,9 +98,9 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   const ready = (): void => forwarder.pump();
   const outbox = new Outbox({ ...settingsOf(config), file, log, clock: options.clock, ready });
   let forwarder = linkTo(config);
-  const rate = new Rate(() => outbox.counters.readings);
-  const drain = new Rate(() => outbox.counters.late);
-  const growth = new Rate(() => outbox.bytesOnDisk, 60);
+  const rate = measureRate(() => outbox.counters.readings, 4);
+  const drain = measureRate(() => outbox.counters.late, 4);
+  const growth = measureRate(() => outbox.bytesOnDisk, 60);
   if (file.salvage) tellSalvage(file.salvage);
   file.onRemoved((removed, salvage) => {
     if (salvage) tellSalvage(salvage);
@@ -121,8 +122,13 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       oldest: outbox.oldest(),
       ...outbox.counters,
       rejections: outbox.rejections,
-      rate: rate.perSecond(),
-      ...estimates(outbox.waiting().backlog, drain.perSecond(), outbox.room, growth.perSecond()),
+      rate: Math.round(rate.perSecond()),
+      ...estimates(
+        outbox.waiting().backlog,
+        Math.round(drain.perSecond()),
+        outbox.room,
+        Math.round(growth.perSecond()),
+      ),
       accounts: { alarm: outbox.account('alarm'), live: outbox.account('live') },
     }),
     async use(next) {
@@ -197,35 +203,4 @@ function estimates(
     ...(backlog > 0 && drained > 0 && { drainedIn: Math.ceil(backlog / drained) }),
     ...(growth > 0 && { hoursLeft: Math.max(0, Math.round(room / growth / 360) / 10) }),
   };
-}
-
-/** How fast a count grows, over the last seconds. */
-class Rate {
-  readonly #samples: { at: number; count: number }[] = [];
-  readonly #timer: NodeJS.Timeout;
-  readonly #count: () => number;
-  readonly #seconds: number;
-
-  constructor(count: () => number, seconds = 4) {
-    this.#count = count;
-    this.#seconds = seconds;
-    this.#timer = setInterval(() => this.#sample(), 1000);
-    this.#timer.unref();
-    this.#sample();
-  }
-
-  perSecond(): number {
-    const [first] = this.#samples;
-    const seconds = first ? (performance.now() - first.at) / 1000 : 0;
-    return first && seconds > 0 ? Math.round((this.#count() - first.count) / seconds) : 0;
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
-
-  #sample(): void {
-    this.#samples.push({ at: performance.now(), count: this.#count() });
-    if (this.#samples.length > this.#seconds) this.#samples.shift();
-  }
 }

@@ -28,20 +28,18 @@ export function watchMotion(name: string, limit: number, count: () => number): M
   };
 }
 
-/** Counts per second, over the last ten seconds. */
+/** Counts per second, over the last seconds. */
 export interface Rate {
   perSecond(): number;
   stop(): void;
 }
 
-const SECONDS = 10;
-
-/** Samples a growing count once a second. */
-export function measureRate(count: () => number): Rate {
+/** Samples a growing count once a second, and remembers so many seconds. */
+export function measureRate(count: () => number, seconds = 10): Rate {
   const samples = [{ at: performance.now(), count: count() }];
   const timer = setInterval(() => {
     samples.push({ at: performance.now(), count: count() });
-    if (samples.length > SECONDS) samples.shift();
+    if (samples.length > seconds) samples.shift();
   }, 1_000);
   timer.unref();
   return {
