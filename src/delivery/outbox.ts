@@ -121,14 +121,14 @@ export class Outbox {
   next(): Entry | undefined {
     const { alarm, live } = this.#streams;
     const savedOnly = this.#options.config.durability === 'strict' && !this.stopping;
-    if (!alarm.drained && !alarm.diskFails) return alarm.nextStored();
+    if (!alarm.backlog.drained && !alarm.backlog.diskFails) return alarm.backlog.next();
     const first = alarm.nextFresh(savedOnly);
     if (first) return first;
     if (this.#options.order === 'strict')
-      return live.drained || live.diskFails ? live.nextFresh(savedOnly) : live.nextStored();
+      return live.backlog.drained || live.backlog.diskFails ? live.nextFresh(savedOnly) : live.backlog.next();
     const fresh = live.nextFresh(savedOnly);
-    if (fresh || !this.#pace.allows(live.stored.inFlight, performance.now())) return fresh;
-    return live.nextStored();
+    if (fresh || !this.#pace.allows(live.backlog.entries.inFlight, performance.now())) return fresh;
+    return live.backlog.next();
   }
 
   /** Notes that `next`'s event is on its way. */
@@ -228,7 +228,7 @@ export class Outbox {
   /** Part of what was on disk is gone, and counted as such there. */
   removed(removed: readonly Removed[]): void {
     for (const gone of removed) {
-      this.#streams[gone.stream].removedFromDisk(gone.events);
+      this.#streams[gone.stream].backlog.removed(gone.events);
       this.#lose(gone.stream, endOf(gone), gone.events);
     }
   }
@@ -318,7 +318,7 @@ export class Outbox {
     };
     try {
       const segments = chunks.map(({ name, entries }) => pack(name, entries, this.#kept()));
-      const removable = { alarm: alarm.removable, live: live.removable };
+      const removable = { alarm: alarm.backlog.removable, live: live.backlog.removable };
       // By a clock that steps do not move, and only once it is right: a wrong date lets nothing expire.
       const expireBefore = config.age !== undefined && clock.known ? clock.steadyNow() - config.age : undefined;
       const done = await file.commit({
@@ -335,7 +335,7 @@ export class Outbox {
       if (learnt) this.#timeTold = true;
       this.bytesOnDisk = bytes;
       this.room = room;
-      for (const name of STREAMS) this.#streams[name].oldestOnDisk = oldest[name];
+      for (const name of STREAMS) this.#streams[name].backlog.oldestOnDisk = oldest[name];
       if (ids)
         for (const [i, { name, entries }] of chunks.entries()) this.#streams[name].saved(entries, ids[i] as number);
       else keepInMemory();

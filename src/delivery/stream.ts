@@ -1,78 +1,42 @@
 /**
  * One sequence of events, from acceptance to acknowledgement. Young events are in memory (`fresh`), on disk too once the flush
- * window made them a segment. A segment that grows too old to be live is released: it stays on disk only, and comes back, oldest
- * first, through `stored`.
+ * window made them a segment. A segment that grows too old to be live is let go of: it is on disk only, and comes back, oldest
+ * first, through the backlog.
  */
-import type { Event, GapCause, GapEvent } from '../model.js';
-import type { Removable } from './budget.js';
-import type { Requeued, StoredRow } from './commit.js';
-import { type Corrections, corrected } from './correction.js';
-import { addTo, ENDS, type End, type Totals } from './counters.js';
+import type { GapCause, GapEvent } from '../model.js';
+import { Backlog, type BacklogOptions } from './backlog.js';
+import type { Requeued } from './commit.js';
+import { corrected } from './correction.js';
+import { addTo, type End, type Totals } from './counters.js';
 import { type Entry, type Segment, weightOf } from './entry.js';
-import { gapOf, merged } from './gap.js';
+import { merged } from './gap.js';
 import { EntryQueue } from './queue.js';
 import { Removal, type RemovalOptions } from './removal.js';
-import type { Extent, StreamName } from './rows.js';
-import { readSegment } from './segment.js';
 import type { StoreFile } from './store.js';
 
-/** How few events read back from disk may wait before the next segment is fetched. */
-const LOW_WATER = 256;
-
 /** What a stream is given by its outbox. */
-export interface StreamOptions extends RemovalOptions {
-  readonly extent: Extent;
-  /** What is known of the clocks of this start and those before. */
-  readonly corrections: Corrections;
+export interface StreamOptions extends RemovalOptions, BacklogOptions {
   settings(): { readonly window: number; readonly gapTopic: string };
-  /** Called with how many events a row held that cannot be read. */
-  unreadable(events: number): void;
 }
 
 /** One sequence of events, from acceptance to acknowledgement. */
 export class Stream {
   readonly fresh = new EntryQueue();
-  readonly stored = new EntryQueue();
-  /** Events that are on disk only, and the time of the oldest on disk. */
-  onDisk: number;
-  oldestOnDisk: number | undefined;
+  /** What is on disk only. */
+  readonly backlog: Backlog;
   /** Bytes that `fresh` occupies, roughly. */
   weight = 0;
-  /** Rows up to this id are released; rows up to the other are read back. */
-  #releasedUpTo: number;
-  #loadedUpTo = 0;
-  #loading: Promise<void> | undefined;
-  /** True while events are removed: nothing is fetched or released then. */
-  #purging = false;
-  /** Rows of taken-back events that come behind what `fresh` holds. */
-  readonly #requeued: Requeued[] = [];
-  /** Of released rows: what of them was settled before. */
-  readonly #settled = new Map<number, Pick<Segment, 'done' | 'ends'>>();
   /** How events ended that were never on disk, and that no transaction has told of yet. */
   #ends: Partial<Totals> = {};
   readonly #removal: Removal;
   /** True while something that is too old to stay in memory is on its way. */
   #settling = false;
-  /** True while the disk refuses: nothing waits for it then. */
-  diskFails = false;
   readonly #options: StreamOptions;
 
   constructor(options: StreamOptions) {
     this.#options = options;
-    this.onDisk = options.extent.events;
-    this.oldestOnDisk = options.extent.oldest;
-    this.#releasedUpTo = options.extent.lastId;
     this.#removal = new Removal(options);
-  }
-
-  /** Rows on disk that nobody holds in memory. */
-  get removable(): Removable[StreamName] {
-    return { after: this.#loadedUpTo, upTo: this.#releasedUpTo, settled: [...this.#settled.keys()] };
-  }
-
-  /** True when nothing older than `fresh` waits. */
-  get drained(): boolean {
-    return this.#loadedUpTo >= this.#releasedUpTo && this.stored.waiting === 0 && !this.#loading;
+    this.backlog = new Backlog(options, this.#removal);
   }
 
   accept(entry: Entry): void {
@@ -82,17 +46,10 @@ export class Stream {
 
   /** The oldest young event that waits. With `savedOnly` it must be on disk already. */
   nextFresh(savedOnly: boolean): Entry | undefined {
-    this.#releaseRequeued();
+    this.backlog.release(this.fresh.peek());
     const entry = this.#settling ? undefined : this.fresh.next();
-    if (entry && this.#requeued.some(({ lastSeq }) => entry.seq > lastSeq)) return undefined;
-    return entry && (entry.segment || !savedOnly) && !this.#tooFarAhead(entry) ? entry : undefined;
-  }
-
-  /** The oldest event on disk; fetches more when few are left. */
-  nextStored(): Entry | undefined {
-    if (this.stored.waiting < LOW_WATER) this.#load();
-    const entry = this.stored.next();
-    return entry && !this.#tooFarAhead(entry) ? entry : undefined;
+    if (!entry || this.backlog.precedes(entry)) return undefined;
+    return (entry.segment ? !this.#removal.tooFarBehind : !savedOnly) ? entry : undefined;
   }
 
   markSent(entry: Entry): void {
@@ -122,18 +79,20 @@ export class Stream {
    * not changed.
    */
   correct(): void {
-    for (const queue of [this.fresh, this.stored])
-      for (const entry of queue) entry.event = this.#timed(entry.event, entry.epoch);
+    const { corrections } = this.#options;
+    for (const queue of [this.fresh, this.backlog.entries])
+      for (const entry of queue) entry.event = corrected(entry.event, corrections.of(entry.epoch));
   }
 
   /** Time of the oldest event, milliseconds since 1970; undefined when there is none. */
   oldest(): number | undefined {
-    return this.stored.peek()?.event.at ?? (this.onDisk > 0 ? this.oldestOnDisk : this.fresh.peek()?.event.at);
+    const { entries, onDisk, oldestOnDisk } = this.backlog;
+    return entries.peek()?.event.at ?? (onDisk > 0 ? oldestOnDisk : this.fresh.peek()?.event.at);
   }
 
   /** After a lost connection: all that was sent waits again. */
   rewind(): void {
-    for (const queue of [this.fresh, this.stored]) queue.rewind();
+    for (const queue of [this.fresh, this.backlog.entries]) queue.rewind();
   }
 
   /** Young events that only memory holds. */
@@ -172,9 +131,9 @@ export class Stream {
    * has to be settled first: until then nothing more is sent, or a slow upstream would fill the memory.
    */
   release(bornBefore: number, weight: number): void {
-    while (!this.#purging) {
+    while (!this.backlog.held) {
       this.#settling = false;
-      this.#releaseRequeued();
+      this.backlog.release(this.fresh.peek());
       const segment = this.fresh.peek()?.segment;
       if (!segment) return;
       let count = 0;
@@ -197,17 +156,14 @@ export class Stream {
       if (onItsWay) return;
       this.fresh.drop(count);
       this.weight -= freed;
-      this.onDisk += events;
-      this.#releasedUpTo = segment.id;
-      if (segment.done.length > 0) this.#settled.set(segment.id, segment);
+      this.backlog.add(segment, events);
     }
   }
 
   /** Notes a row of taken-back events: they leave from disk, in the order of their numbers. */
   requeued(requeued: Requeued): void {
-    this.onDisk += requeued.events;
-    this.#requeued.push(requeued);
-    this.#releaseRequeued();
+    this.backlog.requeue(requeued);
+    this.backlog.release(this.fresh.peek());
   }
 
   /**
@@ -215,27 +171,13 @@ export class Stream {
    * those on disk leave one there.
    * @param count is told how many were removed from disk
    */
-  async purge(tell: (gap: GapEvent) => Promise<void>, count: (events: number) => void): Promise<void> {
-    const { file, name, ready } = this.#options;
-    this.#purging = true;
-    try {
-      await this.#loading;
+  purge(tell: (gap: GapEvent) => Promise<void>, count: (events: number) => void): Promise<void> {
+    return this.backlog.hold(async () => {
       await this.#purgeMemory(tell);
-      for (let gone = await file.purge(name, this.removable); gone; gone = await file.purge(name, this.removable)) {
-        this.removedFromDisk(gone.events);
-        count(gone.events);
-      }
-      for (const id of [...this.#settled.keys()]) {
-        const row = await file.next(name, id - 1, id);
-        const loadedUpTo = this.#loadedUpTo;
-        if (row) this.#unpack(row);
-        this.#loadedUpTo = loadedUpTo;
-      }
+      await this.backlog.purge(count);
+      await this.backlog.recall();
       await this.#purgeMemory(tell);
-    } finally {
-      this.#purging = false;
-      ready();
-    }
+    });
   }
 
   async #purgeMemory(tell: (gap: GapEvent) => Promise<void>): Promise<void> {
@@ -243,28 +185,12 @@ export class Stream {
     let gap: GapEvent | undefined;
     // Their rows go once the gap is on disk: a crash tells too much rather than too little.
     await this.#removal.after(async () => {
-      for (const entry of [...this.stored, ...this.fresh].filter(waits)) {
+      for (const entry of [...this.backlog.entries, ...this.fresh].filter(waits)) {
         gap = merged(gap, entry.event, this.#options.settings().gapTopic, 'purged');
         this.settle(entry, 'purged');
       }
       if (gap) await tell(gap);
     });
-  }
-
-  /** Rows of taken-back events may be read once nothing older is left in `fresh`. */
-  #releaseRequeued(): void {
-    for (;;) {
-      const [first] = this.#requeued;
-      const oldest = this.fresh.peek();
-      if (!first || (oldest && oldest.seq <= first.lastSeq)) return;
-      this.#requeued.shift();
-      this.#releasedUpTo = Math.max(this.#releasedUpTo, first.row);
-    }
-  }
-
-  /** Counts what was removed from disk. */
-  removedFromDisk(events: number): void {
-    this.onDisk = Math.max(0, this.onDisk - events);
   }
 
   /** How events ended since the last call. What could not be told is to be given back. */
@@ -280,7 +206,7 @@ export class Stream {
 
   /** Events that are not settled, gaps left out. */
   waiting(): { fresh: number; stored: number } {
-    return { fresh: this.fresh.open(), stored: this.stored.open() + this.onDisk };
+    return { fresh: this.fresh.open(), stored: this.backlog.entries.open() + this.backlog.onDisk };
   }
 
   /**
@@ -309,12 +235,9 @@ export class Stream {
 
   /** Writes back what is left of segments that are settled in part, so that a clean stop leaves no duplicates, and awaits removals. */
   async tidy(pack: (entries: Entry[]) => Parameters<StoreFile['rewrite']>[2]): Promise<void> {
-    for (const id of [...this.#settled.keys()]) {
-      const row = await this.#options.file.next(this.#options.name, id - 1, id);
-      if (row) this.#unpack(row);
-    }
+    await this.backlog.recall();
     const open = new Map<Segment, Entry[]>();
-    for (const queue of [this.fresh, this.stored])
+    for (const queue of [this.fresh, this.backlog.entries])
       for (const entry of queue) {
         if (!entry.segment || entry.segment.done.length === 0 || entry.state === 'done') continue;
         const entries = open.get(entry.segment);
@@ -333,68 +256,7 @@ export class Stream {
     return this.#removal.run();
   }
 
-  #tooFarAhead(entry: Entry): boolean {
-    return entry.segment !== undefined && this.#removal.tooFarBehind;
-  }
-
   #queueOf(entry: Entry): EntryQueue {
-    return entry.late ? this.stored : this.fresh;
-  }
-
-  #load(): void {
-    if (this.#loading || this.#purging || this.#loadedUpTo >= this.#releasedUpTo) return;
-    this.#loading = this.#loadNext().finally(() => {
-      this.#loading = undefined;
-      this.#options.ready();
-    });
-  }
-
-  async #loadNext(): Promise<void> {
-    const upTo = this.#releasedUpTo;
-    try {
-      const row = await this.#options.file.next(this.#options.name, this.#loadedUpTo, upTo);
-      this.diskFails = false;
-      if (row) this.#unpack(row);
-      else this.#loadedUpTo = upTo;
-      if (this.#loadedUpTo >= this.#releasedUpTo)
-        this.onDisk = this.#requeued.reduce((sum, { events }) => sum + events, 0);
-    } catch (error) {
-      this.diskFails = true;
-      this.#options.failed(error as Error);
-      // Asked again after a while, not at once.
-      await new Promise((resolve) => setTimeout(resolve, 1000).unref());
-    }
-  }
-
-  #unpack(row: StoredRow): void {
-    this.#loadedUpTo = row.id;
-    if (this.#removal.has(row.id)) return;
-    const { done = [], ends = {} } = this.#settled.get(row.id) ?? {};
-    this.#settled.delete(row.id);
-    const settled = new Set(done);
-    const segment: Segment = { id: row.id, open: 0, done: [...done], ends: { ...ends } };
-    for (const { seq, event: told } of this.#eventsOf(row, segment)) {
-      if (settled.has(seq)) continue;
-      const event = this.#timed(told, row.epoch);
-      this.stored.push({ epoch: row.epoch, seq, event, born: 0, late: true, state: 'waiting', saving: false, segment });
-      segment.open++;
-    }
-    if (row.gap === null) this.removedFromDisk(row.events - ENDS.reduce((sum, end) => sum + (ends[end] ?? 0), 0));
-    if (segment.open === 0) this.#removal.add(segment);
-  }
-
-  #timed(event: Event, epoch: number): Event {
-    return corrected(event, this.#options.corrections.of(epoch));
-  }
-
-  #eventsOf(row: StoredRow, segment: Segment): { seq: number; event: Entry['event'] }[] {
-    const { settings, name, unreadable } = this.#options;
-    if (row.gap === null) {
-      const events = readSegment(row.text, name);
-      if (events) return events;
-      addTo(segment.ends, { unreadable: row.events });
-      unreadable(row.events);
-    }
-    return [{ seq: row.lastSeq, event: gapOf(row, row.gap ?? 'unreadable', name, settings().gapTopic) }];
+    return entry.late ? this.backlog.entries : this.fresh;
   }
 }
