@@ -74,13 +74,14 @@ export class Backlog {
     return this.#loadedUpTo >= this.#releasedUpTo && this.entries.waiting === 0 && !this.#loading;
   }
 
-  /** True while it is left as it is: nothing is read back, and nothing may be added. */
+  /** True while it is left as it is: nothing is read back or leaves, and nothing may be added. */
   get held(): boolean {
     return this.#held;
   }
 
   /** The oldest event; reads more back when few are left. */
   next(): Entry | undefined {
+    if (this.#held) return undefined;
     if (this.entries.waiting < LOW_WATER) this.#load();
     return this.#removal.tooFarBehind ? undefined : this.entries.next();
   }
@@ -152,7 +153,7 @@ export class Backlog {
   }
 
   #load(): void {
-    if (this.#loading || this.#held || this.#loadedUpTo >= this.#releasedUpTo) return;
+    if (this.#loading || this.#loadedUpTo >= this.#releasedUpTo) return;
     this.#loading = this.#loadNext().finally(() => {
       this.#loading = undefined;
       this.#options.ready();
