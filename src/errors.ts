@@ -83,17 +83,17 @@ export const CODES = {
   LINK_DOWN: code(
     'reconnect',
     'The connection to a device or gateway cannot be opened, or broke.',
-    'Check cable, power, address and port; Tidegate keeps trying.',
+    'Check cable, power, address and port; a running gateway keeps trying.',
   ),
   LINK_UNTRUSTED: code(
     'reconnect',
     'The other side shows a certificate that nobody approved, or that cannot be accepted.',
-    'Compare its fingerprint with what the device shows, then `tidegate trust approve`; Tidegate keeps trying.',
+    'Compare its fingerprint with what the device shows, then `tidegate trust approve`; a running gateway keeps trying.',
   ),
   LINK_REFUSED: code(
     'reconnect',
     'The other side is there, but does not offer or accept what is configured: security, sign-in.',
-    'Make both sides agree: the message says what the other side offers; Tidegate keeps trying.',
+    'Make both sides agree: the message says what the other side offers; a running gateway keeps trying.',
   ),
   WRITE_REFUSED: code(
     'reject',
@@ -103,7 +103,7 @@ export const CODES = {
   DEVICE_UNAVAILABLE: code(
     'retry',
     'A device did not answer in time, or said that it is busy; whether it took a write is not known.',
-    'Check the device; read the point back before writing again.',
+    'Check the device; what was written is to be read back before it is written again.',
   ),
   // The local broker
   BROKER_LISTEN: code(
@@ -135,7 +135,7 @@ export const CODES = {
   UPSTREAM_DOWN: code(
     'reconnect',
     'The broker cannot be reached, or refused the connection.',
-    'Check address, port, credentials and certificates; Tidegate keeps trying.',
+    'Check address, port, credentials and certificates; a running gateway keeps trying.',
   ),
   UPSTREAM_REJECTED: code(
     'reject',

@@ -28,7 +28,12 @@ export function listen(
   });
   return new Promise((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(new TidegateError('LINK_DOWN', `cannot listen on ${host}:${port}: ${cause.message}`, { cause })),
+      reject(
+        new TidegateError('LINK_DOWN', `cannot listen on ${host}:${port}: ${cause.message}`, {
+          cause,
+          hint: 'Choose another address or port.',
+        }),
+      ),
     );
     server.listen({ host, port }, () => resolve({ host, port: portOf(server), close: () => close(server, sockets) }));
   });

@@ -71,7 +71,10 @@ export async function simulate(
     await once(server, 'listening');
   } catch (cause) {
     broker.close();
-    throw new TidegateError('LINK_DOWN', `cannot listen on ${host}:${port}: ${messageOf(cause)}`, { cause });
+    throw new TidegateError('LINK_DOWN', `cannot listen on ${host}:${port}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'Choose another address or port.',
+    });
   }
   const timer = setInterval(move, REFRESH).unref();
   return {

@@ -59,7 +59,10 @@ export async function simulate(
   try {
     await server.start();
   } catch (cause) {
-    throw new TidegateError('LINK_DOWN', `cannot listen on ${host}:${port}: ${messageOf(cause)}`, { cause });
+    throw new TidegateError('LINK_DOWN', `cannot listen on ${host}:${port}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'Choose another address or port.',
+    });
   }
   const timer = setInterval(move, REFRESH).unref();
   return {

@@ -46,7 +46,9 @@ export async function browse(connection: string, path = '', options: BrowseOptio
     if (!target) show(node, depth, options.json ?? false);
   });
   if (target) process.stdout.write(saveProfile(target, driver.name, chosen, path));
-  return EXIT.ok;
+  if (target || options.match === undefined || chosen.length > 0) return EXIT.ok;
+  if (!options.json) process.stdout.write('No value fits, as far as it was looked: --depth looks further down.\n');
+  return EXIT.failed;
 }
 
 /** By way of the gateway that holds the wire, a place at a time; else on a wire of its own. */
@@ -63,18 +65,17 @@ async function walk(site: Site, connection: string, from: string, levels: number
   await descend(await placeOf(from, first.nodes, list), levels, visit, list);
 }
 
-/** The path of a place that is written as the names on the way to it, as they are shown; any other is the driver's to understand. */
+/** The path of a place that is written as the names on the way to it, as they are shown; a path (`/…`) or an id (`i=…`) is the driver's to understand. */
 async function placeOf(written: string, roots: readonly BrowsedNode[], list: List): Promise<string> {
   const names = written.split('/').filter((name) => name !== '');
   const called = (nodes: readonly BrowsedNode[], name: string) => nodes.find((node) => node.name === name);
-  const [first] = names;
-  let at = first !== undefined && !written.startsWith('/') ? called(roots, first) : undefined;
-  if (!at) return written;
-  for (const name of names.slice(1)) {
-    const nodes: readonly BrowsedNode[] = await list(at.path);
+  if (written.startsWith('/') || (written.includes('=') && !called(roots, names[0] ?? ''))) return written;
+  let at: BrowsedNode | undefined;
+  for (const name of names) {
+    const nodes: readonly BrowsedNode[] = at ? await list(at.path) : roots;
     const next = called(nodes, name);
     if (!next)
-      throw new TidegateError('USAGE', `there is no ${name} below ${at.name}`, {
+      throw new TidegateError('USAGE', `there is no ${name} ${at ? `below ${at.name}` : 'at the top'}`, {
         hint:
           hintFor(
             name,
@@ -83,7 +84,7 @@ async function placeOf(written: string, roots: readonly BrowsedNode[], list: Lis
       });
     at = next;
   }
-  return at.path;
+  return at?.path ?? '';
 }
 
 function gone(): never {

@@ -4,6 +4,7 @@ import { KEPT_LANES } from '../model.js';
 import { duration } from '../units.js';
 import { VERSION } from '../version.js';
 import { EXIT, showError } from './exit.js';
+import { find } from './find.js';
 
 const CONFIG = ['-c, --config <file>', 'the gateway.yaml to use', 'gateway.yaml'] as const;
 const UPSTREAM = ['-u, --upstream <id>', 'of this upstream alone'] as const;
@@ -106,7 +107,7 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     'show what stands at an address, in every type and order that it may be meant',
     ['tidegate decode meter-1 input:52', 'tidegate decode meter-1 0x34 --expect 230.5'],
   )
-    .option('-e, --expect <number>', 'what the device itself shows: ways that come near are marked', Number)
+    .option('-e, --expect <number>', 'what the device itself shows: ways that come near are marked', parseNumber)
     .option(...CONFIG)
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./decode.js')).decode));
@@ -115,8 +116,8 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     'tidegate scan meters',
     'tidegate scan meters --from 1 --to 32',
   ])
-    .option('--from <number>', 'first place to look at (unit id)', Number)
-    .option('--to <number>', 'last place to look at', Number)
+    .option('--from <number>', 'first place to look at (unit id)', parseWhole)
+    .option('--to <number>', 'last place to look at', parseWhole)
     .option('-r, --register', 'have the register of devices keep what is found; what is new waits for approval there')
     .option(...CONFIG)
     .option(...JSON_FLAG)
@@ -139,7 +140,7 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0 takes a free one', parsePort, 5020)
     .option('--serial <path>', 'answer on a serial port instead')
-    .option('--baud <number>', 'bits per second of the serial port', Number)
+    .option('--baud <number>', 'bits per second of the serial port', parseCount)
     .option('--parity <parity>', 'parity of the serial port: none, even or odd')
     .addOption(
       new Option(
@@ -149,7 +150,7 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
         .argParser(collect)
         .default([], 'none'),
     )
-    .option('--seed <number>', 'do wrong in the same order as before', parseSeed)
+    .option('--seed <number>', 'do wrong in the same order as before', parseWhole)
     .option(...JSON_FLAG)
     .action(act(async () => (await import('./simulate.js')).simulate));
 
@@ -226,6 +227,12 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     .description('all devices, those that wait for approval first')
     .addHelpText('after', exampleText(['tidegate devices', 'tidegate devices --json']))
     .exitOverride()
+    // Whatever follows `devices` and is none of its commands comes here.
+    .allowExcessArguments()
+    .hook('preAction', (_, list) => {
+      const names = devices.commands.map((command) => ({ id: command.name() }));
+      if (list.args[0] !== undefined) find(names, list.args[0], 'command of devices');
+    })
     .option(...CONFIG)
     .option(...JSON_FLAG)
     .action(act(async () => (await devicesModule()).list));
@@ -329,8 +336,10 @@ export function describeProgram(asked: { code: number } = { code: EXIT.ok }): Co
     'tidegate demo --once --cut-after 2s --cut-for 1s',
   ])
     .option('--once', 'end after the count; exit code 0 only if nothing was lost or out of order')
-    .option('--cut-after <duration>', 'when the uplink is cut', parseDuration, 20_000)
-    .option('--cut-for <duration>', 'for how long', parseDuration, 10_000)
+    .addOption(
+      new Option('--cut-after <duration>', 'when the uplink is cut').argParser(parseDuration).default(20_000, '20s'),
+    )
+    .addOption(new Option('--cut-for <duration>', 'for how long').argParser(parseDuration).default(10_000, '10s'))
     .option('--json', 'log JSON lines, and print the count as JSON')
     .action(act(async () => (await import('./demo.js')).demo));
   return program;
@@ -351,9 +360,15 @@ function parseCount(text: string): number {
   return count;
 }
 
-function parseSeed(text: string): number {
+function parseWhole(text: string): number {
   if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('Write a whole number.');
   return Number(text);
+}
+
+function parseNumber(text: string): number {
+  const number = text.trim() === '' ? Number.NaN : Number(text);
+  if (!Number.isFinite(number)) throw new InvalidArgumentError('Write a number, such as 230.5.');
+  return number;
 }
 
 const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];

@@ -42,10 +42,11 @@ function tableOf(lines: readonly PointReading[]): string[] {
   return formatTable(head, rows, ['decoded', 'value']);
 }
 
-/** The first two keys of an address, which say where: `input 0x0034`. The others say how. */
+/** The first two words or numbers of an address, which say where: `input 0x0034`. The others say how. */
 function addressText(address: unknown): string {
   if (typeof address !== 'object' || address === null) return String(address);
   return Object.values(address)
+    .filter((part) => typeof part === 'string' || typeof part === 'number')
     .slice(0, 2)
     .map((part) => (typeof part === 'number' ? `0x${part.toString(16).toUpperCase().padStart(4, '0')}` : String(part)))
     .join(' ');

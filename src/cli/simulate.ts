@@ -35,6 +35,10 @@ export interface SimulateOptions {
 /** Serves a profile, or the devices of a `gateway.yaml`, until it is told to stop. Gives the exit code. */
 export async function simulate(what: string, options: SimulateOptions): Promise<number> {
   const { host, serial: path, baud, parity } = options;
+  if (path === undefined && (baud !== undefined || parity !== undefined))
+    throw new TidegateError('USAGE', '--baud and --parity are of a serial port, and there is none', {
+      hint: 'Name it: --serial /dev/ttyUSB1.',
+    });
   const serial = path === undefined ? undefined : { path, ...(baud && { baud }), ...(parity && { parity }) };
   const faults = parseFaults(options.fault);
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);

@@ -1,5 +1,5 @@
 /** `tidegate trust`: the certificates of other sides, and what people decide on them. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { drivers as builtIn } from '../../drivers/index.js';
 import type { KnownCertificate, TrustDecision, TrustStore } from '../driver.js';
 import { messageOf, TidegateError } from '../errors.js';
@@ -94,11 +94,23 @@ async function openStores({ config: file = 'gateway.yaml' }: Options): Promise<{
   const all: (Store & { used: boolean })[] = [];
   for (const [name, load] of Object.entries(builtIn)) {
     const driver = await load();
-    const store = driver.trust?.(driverFolder(folder, name));
-    if (store) all.push({ driver: name, store, used: used.has(name) });
+    const place = driverFolder(folder, name);
+    const store = driver.trust?.(place);
+    if (!store) continue;
+    await readdir(place).catch(unreadable);
+    all.push({ driver: name, store, used: used.has(name) });
   }
   const own = all.filter((one) => one.used);
   return { stores: own.length > 0 ? own : all, gateway: config.gateway };
+}
+
+/** A store that is not there yet is empty; one that this user may not look into is not. */
+function unreadable(cause: NodeJS.ErrnoException): void {
+  if (cause.code === 'ENOENT') return;
+  throw new TidegateError('CONFIG_FILE', `the certificates cannot be read: ${cause.message}`, {
+    cause,
+    hint: 'Run this as the user that runs the gateway, or as root.',
+  });
 }
 
 interface Held extends Store {

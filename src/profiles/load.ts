@@ -58,7 +58,12 @@ export async function loadProfile(name: string, folders: readonly string[], driv
 
 /** The error about a name that no profile has. */
 export function unknownProfile(name: string, known: Iterable<string>): TidegateError {
-  const hint = hintFor(name, known) ?? 'own profiles are files <vendor>/<model>.yaml in the folder of profiles';
+  const names = [...known];
+  const akin = names.filter((one) => one.startsWith(name.replace(/[^/]*$/, '')));
+  const hint =
+    hintFor(name, names) ??
+    hintFor(name, akin) ??
+    'own profiles are files <vendor>/<model>.yaml in the folder of profiles';
   return new TidegateError('CONFIG_UNKNOWN_NAME', `no profile is called "${name}"`, { hint });
 }
 

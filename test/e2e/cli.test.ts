@@ -19,6 +19,7 @@ describe('the command line itself', () => {
     [['--version'], 0, /^\d+\.\d+\.\d+\n$/],
     [['help', 'read'], 0, /Usage: tidegate read/],
     [['outbox', 'status', '--help'], 0, /Usage: tidegate outbox status/],
+    [['demo', '--help'], 0, /--cut-after <duration> .*\(default: 20s\)/],
   ])('%j prints', async (words, code, pattern) => {
     expect(await run(words, { cwd })).toEqual({ code, stdout: expect.stringMatching(pattern), stderr: '' });
   });
@@ -31,8 +32,27 @@ describe('the command line itself', () => {
     [['check', 'a', 'b'], /too many arguments/],
     [['simulate', 'eastron/sdm630', '--port', '70000'], /Write a number from 0 to 65535/],
     [['demo', '--cut-after', '20'], /such as 500ms, 10s or 2m/],
+    [['devices', 'aprove', 'x'], /no command of devices is called "aprove".*\n.*did you mean "approve"/],
+    [['scan', 'meters', '--from', 'one'], /Write a whole number/],
+    [['decode', 'meter-1', '52', '--expect', '230,5'], /Write a number, such as 230\.5/],
+    [['simulate', 'eastron/sdm630', '--baud', '9600'], /--serial/],
   ])('%j is wrong: exit code 2', async (words, pattern) => {
     expect(await run(words, { cwd })).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(pattern) });
+  });
+});
+
+test('certificates that cannot be looked at are not taken for none', async () => {
+  write('gateway.yaml', 'gateway: x\nconnections: { p: { driver: opcua, endpoint: "opc.tcp://127.0.0.1" } }\n');
+  expect(await run(['trust', 'list'], { cwd })).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^No certificate/),
+  });
+  mkdirSync(join(cwd, 'data'));
+  write('data/opcua', 'where a folder should be');
+  expect(await run(['trust', 'list'], { cwd })).toEqual({
+    code: 3,
+    stdout: '',
+    stderr: expect.stringMatching(/the certificates cannot be read: .*data\/opcua.*\n.*Run this as the user/),
   });
 });
 

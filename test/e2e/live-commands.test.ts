@@ -82,6 +82,24 @@ describe('read', () => {
     expect([wrongDevice.code, wrongDevice.stderr]).toEqual([2, expect.stringContaining('"meter-1"')]);
   });
 
+  test('where a value is, over MQTT: its topic and pointer', async () => {
+    const plug = start(['simulate', 'tasmota/plug', '--port', '0', '--json'], { cwd });
+    const [, port, topic] = await plug.seen(/"port":(\d+).*?"topic":"([^"]+)"/);
+    const folder = mkdtempSync(join(cwd, 'plug-'));
+    writeFileSync(
+      join(folder, 'gateway.yaml'),
+      `gateway: x
+connections: { floor: { driver: mqtt, broker: "mqtt://127.0.0.1:${port}" } }
+devices: { plug: { profile: tasmota/plug, connection: floor, topic: "${topic}" } }
+`,
+    );
+    const { stdout } = await run(['read', 'plug', 'relay', 'voltage'], { cwd: folder });
+    plug.child.kill();
+    expect(stdout).toMatch(/^relay +stat\/\{topic\}\/POWER +(ON|OFF) /m);
+    expect(stdout).toMatch(/^voltage +tele\/\{topic\}\/SENSOR \/ENERGY\/Voltage +[\d.]+ /m);
+    await plug.finished;
+  });
+
   test('a device that is not there: exit code 1', async () => {
     const away = mkdtempSync(join(cwd, 'away-'));
     writeFileSync(

@@ -110,6 +110,11 @@ describe('in this order', () => {
     const named = await tidegate('browse', 'press', 'Press', '--match', 'Setpo*');
     expect(named.stdout).toMatch(/^Setpoint {2}int16 = -5$/m);
     expect((await tidegate('browse', 'press', 'Press/Nobody')).stderr).toMatch(/there is no Nobody below Press/);
+    expect((await tidegate('browse', 'press', 'Pres')).stderr).toMatch(
+      /there is no Pres at the top.*\n.*did you mean "Press"/,
+    );
+    const none = await tidegate('browse', 'press', 'Press', '--match', 'Nobody');
+    expect([none.code, none.stdout]).toEqual([1, expect.stringContaining('No value fits')]);
     const whole = await tidegate('browse', 'press', '--depth', '9');
     expect(whole.stdout).toMatch(/^ {2}Flow {2}/m);
     expect(whole.stdout).not.toMatch(/ServerStatus/);
