@@ -106,5 +106,7 @@ function known(id: string, registrations: ReadonlyMap<string, Registration>): Re
 
 function from(device: Registration, states: readonly Registration['state'][], done: string): void {
   if (states.includes(device.state)) return;
-  throw new TidegateError('USAGE', `${device.id} is ${device.state}: it cannot be ${done}`);
+  throw new TidegateError('USAGE', `${device.id} is ${device.state}: it cannot be ${done}`, {
+    hint: `That is for a device that is ${states.join(' or ')}.`,
+  });
 }

@@ -1,6 +1,7 @@
 /** Wires and devices as written, checked against their drivers and profiles: what can be polled. */
 import { check, type Where } from '../config/check.js';
 import type { ReadConfig } from '../config/load.js';
+import { isName } from '../config/pattern.js';
 import { connectionSchema, deviceSchema } from '../config/schema.js';
 import type { Path } from '../config/source.js';
 import { hintFor } from '../config/suggest.js';
@@ -70,7 +71,7 @@ export interface Mention {
   readonly connection: string | undefined;
 }
 
-/** Where gateway.yaml names profiles: its devices, and its connections for devices that they find. */
+/** Where gateway.yaml names profiles: its devices, its connections for devices that they find, and `register` for those that it admits. */
 export function profilesNamed(read: ReadConfig, wires: Wires): Mention[] {
   const devices = Object.keys(read.written.devices).flatMap((id): Mention[] => {
     const [name, connection] = namesOf(read, id);
@@ -84,7 +85,10 @@ export function profilesNamed(read: ReadConfig, wires: Wires): Mention[] {
       path: ['connections', connection, ...path],
     }));
   });
-  return [...devices, ...found];
+  const admitted = read.config.register.flatMap(({ connection, profile }, index) =>
+    profile.filter(isName).map((name) => ({ name, connection, path: ['register', index, 'profile'] })),
+  );
+  return [...devices, ...found, ...admitted];
 }
 
 /** Profiles are for the driver of the wire that they are named for. */
