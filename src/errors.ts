@@ -120,7 +120,7 @@ export const CODES = {
   OUTBOX_OPEN: code(
     'fix',
     'An outbox file cannot be opened or created.',
-    'Check the data folder: it must exist on a local disk and be writable.',
+    'Check the data folder: it must exist on a local disk that has room, and be writable.',
   ),
   OUTBOX_STORE: code(
     'retry',
@@ -163,6 +163,11 @@ export const CODES = {
     'retry',
     'The gateway that was asked ended before it answered.',
     'Whether it did what was asked is not known: look, then ask again.',
+  ),
+  FILE_WRITE: code(
+    'fix',
+    'A file that a command was to write cannot be written.',
+    'Check that its folder exists and has room, and that this user may write there.',
   ),
   USAGE: code('fix', 'The command line is wrong.', 'See `tidegate --help`.'),
 } as const satisfies Record<string, CodeEntry>;

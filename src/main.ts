@@ -2,6 +2,12 @@
 /** The command line. Its first line asks Node for less memory, short pauses and a quick start (docs/performance.md). */
 import { runCommandLine } from './cli/program.js';
 
-// A reader that has seen enough (`tidegate watch | head`) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-process.exit(await runCommandLine(process.argv.slice(2)));
+// A reader that has seen enough (`tidegate watch | head`) is no error; a full disk is.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  process.stderr.write(`tidegate: the output cannot be written: ${error.message}\n`);
+  process.exit(1);
+});
+const code = await runCommandLine(process.argv.slice(2));
+// What was wrong with the last write is told a moment after it.
+setImmediate(() => process.exit(code));

@@ -31,7 +31,7 @@ export function newProfile(name: string, folder: string): NewProfile {
 
 /**
  * Writes it, each value under an id of its own; gives what to tell.
- * @throws TidegateError USAGE when there is nothing to write, CONFIG_FILE when it cannot be written
+ * @throws TidegateError USAGE when there is nothing to write, FILE_WRITE when it cannot be written
  */
 export function saveProfile(
   { name, file }: NewProfile,
@@ -60,7 +60,7 @@ export function saveProfile(
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, writeYaml(profile), { flag: 'wx' });
   } catch (cause) {
-    throw new TidegateError('CONFIG_FILE', `cannot write ${file}: ${messageOf(cause)}`, { cause });
+    throw new TidegateError('FILE_WRITE', `cannot write ${file}: ${messageOf(cause)}`, { cause });
   }
   return `${count} point${count === 1 ? '' : 's'} written to ${file}\nGive it a title and units, remove what is not needed, then: tidegate check ${file}\n`;
 }

@@ -72,7 +72,7 @@ export async function init(folder = '.', options: { yes?: boolean; force?: boole
     mkdirSync(folder, { recursive: true });
     writeFileSync(file, gatewayYaml(answers));
   } catch (error) {
-    throw new TidegateError('CONFIG_FILE', `${file} cannot be written: ${messageOf(error)}`, { cause: error });
+    throw new TidegateError('FILE_WRITE', `${file} cannot be written: ${messageOf(error)}`, { cause: error });
   }
   process.stdout.write(`${file} written. Next:
 

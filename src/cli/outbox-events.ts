@@ -143,11 +143,9 @@ async function toFile(lines: AsyncIterable<string>, path: string): Promise<void>
     await pipeline(chunked(lines), file);
   } catch (error) {
     if (error instanceof TidegateError) throw error;
-    const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
-    throw new TidegateError('USAGE', exists ? `${path} exists already` : `${path}: ${messageOf(error)}`, {
-      hint: 'Name another file.',
-      cause: error,
-    });
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new TidegateError('USAGE', `${path} exists already`, { hint: 'Name another file.', cause: error });
+    throw new TidegateError('FILE_WRITE', `cannot write ${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -66,7 +66,7 @@ export async function trustExport(
     const to = file ?? `tidegate-${driver}.der`;
     const bytes = /\.(pem|crt)$/i.test(to) ? pemOf(der) : der;
     await writeFile(to, bytes).catch((cause: unknown) => {
-      throw new TidegateError('CONFIG_FILE', `cannot write ${to}: ${messageOf(cause)}`, { cause });
+      throw new TidegateError('FILE_WRITE', `cannot write ${to}: ${messageOf(cause)}`, { cause });
     });
     if (options.json) process.stdout.write(`${toJson({ file: to, ...own })}\n`);
     else process.stdout.write(`${textOf(own)}\nwritten to ${to}: trust it in the server\n`);

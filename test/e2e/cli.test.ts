@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { run } from '../support/command.js';
+import { MAIN, run } from '../support/command.js';
 
 let cwd: string;
 beforeEach(() => {
@@ -39,6 +40,20 @@ describe('the command line itself', () => {
   ])('%j is wrong: exit code 2', async (words, pattern) => {
     expect(await run(words, { cwd })).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(pattern) });
   });
+});
+
+test('output that a full disk does not take is told: exit code 1', () => {
+  write('gateway.yaml', 'gateway: x\n');
+  const full = openSync('/dev/full', 'w');
+  for (const words of [['check'], ['check', '--json'], ['devices', '--json'], ['outbox', 'status'], ['--help']]) {
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, ...words], { cwd, stdio: ['ignore', full, 'pipe'] });
+    expect([words, status, `${stderr}`]).toEqual([
+      words,
+      1,
+      expect.stringContaining('the output cannot be written: ENOSPC'),
+    ]);
+  }
+  closeSync(full);
 });
 
 test('certificates that cannot be looked at are not taken for none', async () => {

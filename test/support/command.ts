@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+/** The command's file. */
+export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 /** What a finished command left behind. */
 export interface Finished {
