@@ -13,6 +13,8 @@ export function checkSamples({ values, flaws, at }: Decoded & { readonly at?: nu
     const value = values[index];
     if (value === undefined || (value === null && !flaws?.has(index)))
       throw new Error(`the driver gave neither a value nor a flaw for point ${index} of ${count}`);
+    if (typeof value === 'object' && value !== null && typeof value.text !== 'string')
+      throw new Error(`the driver gave an object, and no structure, for point ${index} of ${count}`);
   }
   if (!flaws) return;
   for (const index of flaws.keys())

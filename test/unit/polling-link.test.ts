@@ -131,6 +131,7 @@ describe('a driver with a fault', () => {
       },
     ],
     ['gives too few values', () => ({ values: [], answered: true })],
+    ['gives an object that is no structure', () => ({ values: [{ raw: '01' } as never], answered: true })],
     ['gives nothing', () => undefined as never],
   ])('that %s ends its session only: told with its stack, opened again later', async (_, fault) => {
     wire.reply = (read) => (wire.reads.length === 5 ? fault() : good(read));
