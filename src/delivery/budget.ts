@@ -4,9 +4,9 @@
  */
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type Database from 'better-sqlite3';
 import type { BufferConfig } from '../config/schema.js';
 import type { GapCause } from '../model.js';
+import type { Database } from '../ops/sqlite.js';
 import { deflated, inflated } from './body.js';
 import { type Corrections, correctStored } from './correction.js';
 import {
@@ -78,7 +78,7 @@ interface Piece {
 
 /** Keeps one file within its limits. */
 export class Budget {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   readonly #path: string;
   readonly #limits: Limits;
   /** Bytes that the write-ahead log may take. */
@@ -92,14 +92,7 @@ export class Budget {
   /** Rows up to this one are joined as far as they can be. */
   #joinedUpTo: number;
 
-  constructor(
-    db: Database.Database,
-    rows: Rows,
-    path: string,
-    limits: Limits,
-    reserve: number,
-    corrections: Corrections,
-  ) {
+  constructor(db: Database, rows: Rows, path: string, limits: Limits, reserve: number, corrections: Corrections) {
     this.#db = db;
     this.#rows = rows;
     this.#path = path;

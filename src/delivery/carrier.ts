@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
+import { Database } from '../ops/sqlite.js';
 import type { Removed } from './budget.js';
 import { Corrections } from './correction.js';
 import type { Ledger } from './counters.js';
@@ -23,12 +23,12 @@ const NOTHING_LEFT: Left = { events: 0, readings: 0 };
 /** An open damaged file. */
 interface Source extends Readonly<Record<StreamName, DamagedStream>> {
   readonly name: string;
-  readonly db: Database.Database;
+  readonly db: Database;
 }
 
 /** Carries what the legs of an open file name. */
 export class Carrier {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   readonly #rows: Rows;
   readonly #ledger: Ledger;
   readonly #folder: string;
@@ -36,7 +36,7 @@ export class Carrier {
   /** What can be read of a leg in which something is missing. */
   #left: { readonly leg: Leg; readonly count: Count } | undefined;
 
-  constructor(db: Database.Database, rows: Rows, ledger: Ledger, path: string) {
+  constructor(db: Database, rows: Rows, ledger: Ledger, path: string) {
     this.#db = db;
     this.#rows = rows;
     this.#ledger = ledger;

@@ -2,7 +2,7 @@
  * The accounts of an outbox file. What was settled is written with every other change of the file, so that at every moment, crash or not,
  * `accepted = acknowledged + waiting + dropped + expired + rejected + thinned + unreadable + purged`, per lane.
  */
-import type Database from 'better-sqlite3';
+import type { Database } from '../ops/sqlite.js';
 import type { Removed } from './budget.js';
 import { STREAMS, type StreamName } from './rows.js';
 
@@ -54,7 +54,7 @@ export function endOf({ cause }: Removed): End {
 }
 
 /** How events of each lane ended, since the file was made. */
-export function readTotals(db: Database.Database): Record<StreamName, Totals> {
+export function readTotals(db: Database): Record<StreamName, Totals> {
   const totals: Record<StreamName, Totals> = { alarm: noTotals(), live: noTotals() };
   const read = db.prepare<[], { stream: StreamName; ends: End; events: number }>('SELECT * FROM counters');
   for (const { stream, ends, events } of read.all()) totals[stream][ends] = events;
@@ -62,7 +62,7 @@ export function readTotals(db: Database.Database): Record<StreamName, Totals> {
 }
 
 /** Opens the accounts of a file. */
-export function openLedger(db: Database.Database): Ledger {
+export function openLedger(db: Database): Ledger {
   const totals = readTotals(db);
   const write = db.prepare('INSERT OR REPLACE INTO counters VALUES (?, ?, ?)');
   const count = (stream: StreamName, end: End, events: number | undefined): void => {

@@ -1,6 +1,7 @@
 /** Reads a stream of a damaged outbox file: every row that SQLite can still reach, and where it cannot. */
-import type Database from 'better-sqlite3';
+import type { Statement } from 'better-sqlite3';
 import { isDamage } from '../ops/damage.js';
+import type { Database } from '../ops/sqlite.js';
 import { endOfPage } from './page-tree.js';
 import { HEAD_COLUMNS, type Row, type RowHead, type StreamName } from './rows.js';
 
@@ -32,12 +33,12 @@ export function tried<Result>(read: () => Result): Result | undefined {
 
 /** A stream of a damaged file. */
 export class DamagedStream {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   readonly #stream: StreamName;
   readonly #row: (from: number, upTo: number) => Row | null | undefined;
   readonly #head: (from: number, upTo: number) => RowHead | null | undefined;
 
-  constructor(db: Database.Database, stream: StreamName) {
+  constructor(db: Database, stream: StreamName) {
     this.#db = db;
     this.#stream = stream;
     this.#row = this.#reading<Row>('*');
@@ -86,7 +87,7 @@ export class DamagedStream {
   /** Gives null where there is no row, undefined where none can be read. */
   #reading<Read>(columns: string): (from: number, upTo: number) => Read | null | undefined {
     const sql = `SELECT ${columns} FROM ${this.#stream} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1`;
-    let statement: Database.Statement<[number, number], Read> | undefined;
+    let statement: Statement<[number, number], Read> | undefined;
     return (from, upTo) =>
       tried(() => {
         statement ??= this.#db.prepare(sql);

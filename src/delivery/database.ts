@@ -1,5 +1,5 @@
 /** The database of an outbox file: its settings, and the parts that work on it. */
-import type Database from 'better-sqlite3';
+import type { Database } from '../ops/sqlite.js';
 import { Budget, type Limits } from './budget.js';
 import { Carrier } from './carrier.js';
 import type { Corrections } from './correction.js';
@@ -13,7 +13,7 @@ const LOG = { most: 4_000 * PAGE, least: 256 * PAGE, share: 1 / 32 };
 
 /** What belongs to one database: all of it is replaced when that turns out to be damaged. */
 export interface Opened {
-  readonly db: Database.Database;
+  readonly db: Database;
   /** Bytes of a page. */
   readonly page: number;
   readonly rows: Rows;
@@ -26,7 +26,7 @@ export interface Opened {
  * Settings of a connection: `synchronous` falls back to NORMAL whenever a WAL file is opened again, so all are set at each open. A file that is
  * larger than its limit already stays so, and grows no more; one that was made with other pages keeps them.
  */
-export function openParts(db: Database.Database, path: string, limits: Limits, corrections: Corrections): Opened {
+export function openParts(db: Database, path: string, limits: Limits, corrections: Corrections): Opened {
   const { size } = limits;
   formatOf(db); // before anything is changed
   db.pragma(`page_size = ${PAGE}`);

@@ -3,7 +3,7 @@
  * read on. Source: SQLite, "Database File Format", 1.6 "B-tree Pages".
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import type Database from 'better-sqlite3';
+import type { Database } from '../ops/sqlite.js';
 
 /** First byte of a page that only says which rows stand on which pages. */
 const INTERIOR_TABLE = 0x05;
@@ -19,7 +19,7 @@ const DEEPEST = 20;
  * @param db may be damaged; its log is folded into the file, as the pages are read there
  * @throws the database's own error when the log cannot be folded, or the file not be read
  */
-export function endOfPage(db: Database.Database, table: string, id: number): number {
+export function endOfPage(db: Database, table: string, id: number): number {
   if (!db.readonly) db.pragma('wal_checkpoint(TRUNCATE)');
   const root = db.prepare<[string], number>('SELECT rootpage FROM sqlite_master WHERE name = ?').pluck().get(table);
   const page = Buffer.alloc(db.pragma('page_size', { simple: true }) as number);

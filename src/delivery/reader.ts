@@ -3,9 +3,9 @@
  * memory stays small whatever the file holds, and no long transaction keeps the writer's log from being folded into the file.
  */
 import { dirname, join } from 'node:path';
-import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import type { KeptLane } from '../model.js';
+import type { Database } from '../ops/sqlite.js';
 import { inflated } from './body.js';
 import { Corrections, corrected } from './correction.js';
 import { DamagedStream } from './damaged-stream.js';
@@ -39,16 +39,16 @@ export async function* readEvents(
   lanes: readonly KeptLane[],
   gapTopic: string,
 ): AsyncGenerator<KeptEvent, void, undefined> {
-  const { default: Sqlite } = await import('better-sqlite3');
-  let db: Database.Database | undefined;
+  const sqlite = await import('../ops/sqlite.js');
+  let db: Database | undefined;
   try {
-    db = new Sqlite(file, READ);
+    db = new sqlite.Database(file, READ);
     const corrections = new Corrections(readStarts(db));
     for (const lane of lanes)
       yield* lane === 'rejected'
         ? readRejected(db, corrections)
         : readWaiting(
-            rowsOf(db, lane, (name) => new Sqlite(join(dirname(file), name), READ)),
+            rowsOf(db, lane, (name) => new sqlite.Database(join(dirname(file), name), READ)),
             lane,
             gapTopic,
             corrections,
@@ -64,7 +64,7 @@ export async function* readEvents(
 }
 
 /** The rows of a stream, oldest first; those still in a damaged file in their place, as far as they can be read. */
-function* rowsOf(db: Database.Database, lane: StreamName, open: (name: string) => Database.Database): Generator<Row> {
+function* rowsOf(db: Database, lane: StreamName, open: (name: string) => Database): Generator<Row> {
   const next = db.prepare<[number, number], Row>(`SELECT * FROM ${lane} WHERE id > ? AND id <= ? ORDER BY id LIMIT 1`);
   let at = 0;
   const own = function* (upTo: number): Generator<Row> {
@@ -108,7 +108,7 @@ function* readWaiting(
   }
 }
 
-function* readRejected(db: Database.Database, corrections: Corrections): Generator<KeptEvent> {
+function* readRejected(db: Database, corrections: Corrections): Generator<KeptEvent> {
   if (!hasRejected(db)) return;
   const next = db.prepare<[number], RejectedRow>('SELECT * FROM rejected WHERE id > ? ORDER BY id LIMIT 1');
   for (let row = next.get(0); row; row = next.get(row.id)) {

@@ -1,6 +1,7 @@
 /** The table of an outbox file that keeps what the upstream refused for good (Dead Letter Channel): bounded, the oldest give way. */
-import type Database from 'better-sqlite3';
+
 import type { Event } from '../model.js';
+import type { Database } from '../ops/sqlite.js';
 import { deflated, inflated } from './body.js';
 import type { StreamName } from './rows.js';
 import { readSegment } from './segment.js';
@@ -47,12 +48,12 @@ const ROW = 100;
 const SIZE = `length(body) + length(reason) + ${ROW}`;
 
 /** False for a file of an older Tidegate. */
-export function hasRejected(db: Database.Database): boolean {
+export function hasRejected(db: Database): boolean {
   return db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'rejected'").get() !== undefined;
 }
 
 /** What is kept. */
-export function keptIn(db: Database.Database): Kept {
+export function keptIn(db: Database): Kept {
   const row = db
     .prepare<[], Kept>('SELECT count(*) AS kept, coalesce(max(id), 0) AS last, 0 AS forgotten FROM rejected')
     .get();
@@ -61,7 +62,7 @@ export function keptIn(db: Database.Database): Kept {
 }
 
 /** Takes the oldest out, up to an id. */
-export function takeRejected(db: Database.Database, upTo: number, most: number): RejectedRow[] {
+export function takeRejected(db: Database, upTo: number, most: number): RejectedRow[] {
   const rows = db
     .prepare<[number, number], RejectedRow>('SELECT * FROM rejected WHERE id <= ? ORDER BY id LIMIT ?')
     .all(upTo, most);
@@ -79,7 +80,7 @@ export function rejectedEvent({ body, stream }: RejectedRow): Event | undefined 
  * @param most bytes that the table may take
  * @param room bytes that the file may grow by
  */
-export function addRejected(db: Database.Database, rejected: readonly Rejected[], most: number, room: number): Kept {
+export function addRejected(db: Database, rejected: readonly Rejected[], most: number, room: number): Kept {
   let left = room;
   let forgotten = 0;
   const insert = db.prepare(
@@ -96,13 +97,13 @@ export function addRejected(db: Database.Database, rejected: readonly Rejected[]
 }
 
 /** Makes the oldest give way for so many bytes that are needed for others. Gives how many were removed. */
-export function shrinkRejected(db: Database.Database, needed: number): number {
+export function shrinkRejected(db: Database, needed: number): number {
   const held = db.prepare<[], number | null>(`SELECT sum(${SIZE}) FROM rejected`).pluck().get() ?? 0;
   return held > 0 ? limitRejected(db, held - needed) : 0;
 }
 
 /** Removes the oldest until the rest takes at most so many bytes. Gives how many were removed. */
-function limitRejected(db: Database.Database, most: number): number {
+function limitRejected(db: Database, most: number): number {
   return db
     .prepare<[number]>(
       `DELETE FROM rejected WHERE id IN (SELECT id FROM (SELECT id, sum(${SIZE}) OVER (ORDER BY id DESC) AS held FROM rejected) WHERE held > ?)`,

@@ -1,6 +1,7 @@
 /** The tables of an outbox file, and their rows. */
-import type Database from 'better-sqlite3';
+
 import type { Event, GapCause } from '../model.js';
+import type { Database } from '../ops/sqlite.js';
 import type { Corrections } from './correction.js';
 import { type Leg, readLegs } from './legs.js';
 import { REJECTED_TABLE } from './rejected-table.js';
@@ -106,12 +107,12 @@ export interface Content {
 
 /** The rows of an open file, and what they hold together. All changes of rows are made here. */
 export class Rows {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   readonly #stock: Stock;
   /** What waits in a damaged file, and belongs here. */
   readonly legs: Leg[];
 
-  constructor(db: Database.Database) {
+  constructor(db: Database) {
     this.#db = db;
     this.#stock = new Stock(db);
     this.legs = readLegs(db);
@@ -205,7 +206,7 @@ export class Rows {
 
 /** What waits in a stream, what is still in a damaged file included. */
 export function extentOf(
-  db: Database.Database,
+  db: Database,
   stream: StreamName,
   corrections: Corrections,
   stock: readonly Readonly<Holding>[] = readStock(db, stream),
@@ -223,7 +224,7 @@ function sum(stock: readonly Readonly<Holding>[], of: keyof Holding): number {
 }
 
 /** Time of the oldest event on disk, which the first row holds; undefined when there is none. */
-export function oldestOf(db: Database.Database, stream: StreamName, corrections: Corrections): number | undefined {
+export function oldestOf(db: Database, stream: StreamName, corrections: Corrections): number | undefined {
   const row = db
     .prepare<[], Pick<Row, 'epoch' | 'from_at' | 'kept'>>(
       `SELECT epoch, from_at, kept FROM ${stream} ORDER BY id LIMIT 1`,
@@ -233,7 +234,7 @@ export function oldestOf(db: Database.Database, stream: StreamName, corrections:
 }
 
 /** Bytes of a file that are in use, free pages left out. */
-export function bytesInUse(db: Database.Database): number {
+export function bytesInUse(db: Database): number {
   const pages = db.pragma('page_count', { simple: true }) as number;
   const free = db.pragma('freelist_count', { simple: true }) as number;
   return (pages - free) * (db.pragma('page_size', { simple: true }) as number);
@@ -243,7 +244,7 @@ export function bytesInUse(db: Database.Database): number {
  * Which format a file has; 0 is a new one.
  * @throws Error when a newer Tidegate wrote it
  */
-export function formatOf(db: Database.Database): number {
+export function formatOf(db: Database): number {
   const format = db.pragma('user_version', { simple: true }) as number;
   if (format > FORMAT)
     throw new Error(`it was written by a newer Tidegate (format ${format}, this one knows ${FORMAT})`);
@@ -251,7 +252,7 @@ export function formatOf(db: Database.Database): number {
 }
 
 /** Brings a new file, or one of any earlier format, to this one; what it holds stays. */
-export function bringUpToDate(db: Database.Database): void {
+export function bringUpToDate(db: Database): void {
   db.transaction(() => {
     createTables(db);
     if (formatOf(db) !== FORMAT) db.pragma(`user_version = ${FORMAT}`);
@@ -259,7 +260,7 @@ export function bringUpToDate(db: Database.Database): void {
 }
 
 /** Creates what is missing. Columns that came later stand behind the body, as in files that grew up with Tidegate. */
-function createTables(db: Database.Database): void {
+function createTables(db: Database): void {
   for (const stream of STREAMS) {
     db.exec(
       `CREATE TABLE IF NOT EXISTS ${stream} (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
@@ -277,7 +278,7 @@ function createTables(db: Database.Database): void {
   );
 }
 
-function addColumns(db: Database.Database, table: string, columns: readonly string[]): void {
+function addColumns(db: Database, table: string, columns: readonly string[]): void {
   const there = db.prepare<[string], string>('SELECT name FROM pragma_table_info(?)').pluck().all(table);
   for (const column of columns)
     if (!there.includes(column.split(' ')[0] ?? '')) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column}`);

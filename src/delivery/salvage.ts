@@ -5,8 +5,8 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
 import { discard, exchange, isDamage, nameAside } from '../ops/damage.js';
+import { Database } from '../ops/sqlite.js';
 import { openLedger, readTotals } from './counters.js';
 import { DamagedStream, tried } from './damaged-stream.js';
 import { type Leg, readLegs, writeLegs } from './legs.js';
@@ -23,7 +23,7 @@ export interface Salvage {
 }
 
 /** Sets a file up, and looks at what is needed of it. */
-type SetUp<Opened> = (db: Database.Database) => Opened;
+type SetUp<Opened> = (db: Database) => Opened;
 
 /** What is known of a file before it is read. */
 export interface Known {
@@ -56,7 +56,7 @@ export function openSound<Opened>(path: string, setUp: SetUp<Opened>): { opened:
  */
 export function replaceDamaged<Opened>(
   path: string,
-  damaged: Database.Database,
+  damaged: Database,
   setUp: SetUp<Opened>,
   reason: string,
   known?: Known,
@@ -90,7 +90,7 @@ function resumeExchange(path: string): void {
 }
 
 /** Writes what the damaged file says of itself into the fresh one, and what of it is to be carried there. */
-function takeOver(from: Database.Database, to: Database.Database, source: string, known: Known | undefined): void {
+function takeOver(from: Database, to: Database, source: string, known: Known | undefined): void {
   const starts = tried(() => readStarts(from)) ?? [];
   const totals = tried(() => readTotals(from));
   const pending = tried(() => readLegs(from)) ?? [];
@@ -110,7 +110,7 @@ function takeOver(from: Database.Database, to: Database.Database, source: string
 }
 
 /** All of a stream, as far as the damaged file can say what that is. */
-function wholeLeg(from: Database.Database, stream: StreamName, source: string, known: Known | undefined): Leg {
+function wholeLeg(from: Database, stream: StreamName, source: string, known: Known | undefined): Leg {
   const highest = (): number | undefined =>
     tried(() => from.prepare<[], number>(`SELECT coalesce(max(id), 0) FROM ${stream}`).pluck().get());
   // Where nobody knows the last id, the clock in milliseconds is above all.
@@ -123,7 +123,7 @@ function wholeLeg(from: Database.Database, stream: StreamName, source: string, k
 }
 
 /** What the file says that it holds; of rows that were added since it was opened, what can be read. */
-function stockOf(from: Database.Database, leg: Pick<Leg, 'stream' | 'upTo'>): Holding[] {
+function stockOf(from: Database, leg: Pick<Leg, 'stream' | 'upTo'>): Holding[] {
   const { levels, upTo } = readWritten(from, leg.stream);
   const newer = { after: upTo, upTo: leg.upTo, events: 0, readings: 0 };
   new DamagedStream(from, leg.stream).count(newer);
@@ -146,7 +146,7 @@ function freshPath(path: string): string {
   return `${path}.fresh`;
 }
 
-function copyRejected(from: Database.Database, to: Database.Database): void {
+function copyRejected(from: Database, to: Database): void {
   const read = from.prepare<[], RejectedRow>('SELECT * FROM rejected ORDER BY id');
   const write = to.prepare('INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
   for (const { id, epoch, seq, stream, at, late, reason, body } of read.iterate())

@@ -4,10 +4,10 @@
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type Database from 'better-sqlite3';
 import { TidegateError } from '../errors.js';
 import type { TimeBase } from '../ops/clock.js';
 import { isDamage } from '../ops/damage.js';
+import type { Database } from '../ops/sqlite.js';
 import { deflated, inflated } from './body.js';
 import type { Limits, Removable, Removed } from './budget.js';
 import type { Commit, Committed, NewSegment, Requeue, Requeued, StoredRow } from './commit.js';
@@ -248,7 +248,7 @@ export class SegmentFile {
       const { db, rows, carrier } = this.#opened;
       carrier.close();
       const known = { lastIds: this.#lastId, rows };
-      const open = (fresh: Database.Database): Opened => this.#open(fresh);
+      const open = (fresh: Database): Opened => this.#open(fresh);
       const { opened, salvage } = replaceDamaged(this.#path, db, open, (error as Error).message, known);
       this.#opened = opened;
       this.#salvages.push(salvage);
@@ -263,7 +263,7 @@ export class SegmentFile {
     for (const stream of STREAMS) this.#lastId[stream] = Math.max(this.#lastId[stream], this.extent(stream).lastId);
   }
 
-  #open(db: Database.Database): Opened {
+  #open(db: Database): Opened {
     return openParts(db, this.#path, this.#limits, this.#corrections);
   }
 

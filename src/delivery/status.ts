@@ -47,7 +47,7 @@ export async function readOutboxStatus(
 ): Promise<OutboxFileStatus[]> {
   const files = outboxFiles(data).filter(({ id }) => wanted(id));
   if (files.length === 0) return [];
-  const { default: Database } = await import('better-sqlite3');
+  const { Database } = await import('../ops/sqlite.js');
   const { bytesInUse, extentOf } = await import('./rows.js');
   const { hasRejected, keptIn } = await import('./rejected-table.js');
   const { readStarts } = await import('./starts.js');

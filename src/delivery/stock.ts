@@ -2,7 +2,7 @@
  * What an outbox file holds in all, so that nobody has to count its rows: a start with ten million readings takes no longer than one with
  * none. It is written with every change but for the newest rows, of which so few are left out that they are soon counted.
  */
-import type Database from 'better-sqlite3';
+import type { Database } from '../ops/sqlite.js';
 import { STREAMS, type StreamName } from './rows.js';
 
 /** Rows added until the stock is written again, which costs a page: the bound on what is counted at a start. */
@@ -26,10 +26,10 @@ interface StreamStock {
 
 /** The stock of an open file. Changes belong to a transaction that ends with `write`. */
 export class Stock {
-  readonly #db: Database.Database;
+  readonly #db: Database;
   #streams: Record<StreamName, StreamStock>;
 
-  constructor(db: Database.Database) {
+  constructor(db: Database) {
     this.#db = db;
     this.#streams = this.#read();
   }
@@ -82,12 +82,12 @@ export class Stock {
 }
 
 /** What a stream holds, by level. */
-export function readStock(db: Database.Database, stream: StreamName): Holding[] {
+export function readStock(db: Database, stream: StreamName): Holding[] {
   return read(db, stream).levels;
 }
 
 /** What the file itself says that the rows of a stream up to one of them hold. */
-export function readWritten(db: Database.Database, stream: StreamName): { levels: Holding[]; upTo: number } {
+export function readWritten(db: Database, stream: StreamName): { levels: Holding[]; upTo: number } {
   // A file that no Tidegate of this format has opened yet says nothing.
   const says = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'stock'").get() !== undefined;
   const sql = 'SELECT up_to, levels FROM stock WHERE stream = ?';
@@ -95,7 +95,7 @@ export function readWritten(db: Database.Database, stream: StreamName): { levels
   return { levels: JSON.parse(written?.levels ?? '[]') as Holding[], upTo: written?.up_to ?? 0 };
 }
 
-function read(db: Database.Database, stream: StreamName): { levels: Holding[]; upTo: number } {
+function read(db: Database, stream: StreamName): { levels: Holding[]; upTo: number } {
   const { levels, upTo } = readWritten(db, stream);
   const newer = db
     .prepare<[number], Holding & { level: number }>(

@@ -3,10 +3,10 @@
  * disk thread, or in a command while no gateway runs.
  */
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { messageOf, TidegateError } from '../errors.js';
 import type { TimeBase } from '../ops/clock.js';
 import { discard, exchange, isDamage, nameAside } from '../ops/damage.js';
+import { Database } from '../ops/sqlite.js';
 import { freshPath, journalPath } from './journal.js';
 import { correct, insert, JOURNAL_TABLE, readable, shorten } from './journal-table.js';
 import { historyOf, type JournalEntry, type Registrations, rebuild } from './registration.js';
@@ -60,13 +60,13 @@ export function openJournal(folder: string, most = MOST): JournalOpened & { read
 /** An open journal. */
 export class JournalFile {
   readonly #path: string;
-  #db: Database.Database;
+  #db: Database;
   #most: number;
   /** Where a damaged file went, until that is told. */
   #movedTo: string | undefined;
 
   /** See `openJournal`. */
-  constructor(path: string, db: Database.Database, most: number) {
+  constructor(path: string, db: Database, most: number) {
     this.#path = path;
     this.#db = db;
     this.#most = most;
@@ -135,7 +135,7 @@ export class JournalFile {
 /** Two questions: as one they would be answered by reading all rows. */
 const EXTENT = `SELECT (SELECT coalesce(min(id), 0) FROM journal) AS first, (SELECT coalesce(max(id), 0) FROM journal) AS last`;
 
-function openSound(path: string): { db: Database.Database; entries: JournalEntry[]; movedTo?: string } {
+function openSound(path: string): { db: Database; entries: JournalEntry[]; movedTo?: string } {
   const fresh = freshPath(path);
   let movedTo: string | undefined;
   // An exchange was interrupted.
@@ -172,7 +172,7 @@ function openSound(path: string): { db: Database.Database; entries: JournalEntry
   return { db: replaced, entries, movedTo };
 }
 
-function setUp(db: Database.Database): void {
+function setUp(db: Database): void {
   db.pragma('page_size = 1024');
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
@@ -182,7 +182,7 @@ function setUp(db: Database.Database): void {
   db.pragma(`user_version = ${FORMAT}`);
 }
 
-function refuseNewer(db: Database.Database): void {
+function refuseNewer(db: Database): void {
   const format = db.pragma('user_version', { simple: true }) as number;
   if (format > FORMAT)
     throw new Error(`it was written by a newer Tidegate (format ${format}, this one knows ${FORMAT})`);

@@ -1,7 +1,8 @@
 /** The table of a journal file: one row for each entry, as JSON. Ids have the order in which things happened. */
-import Database from 'better-sqlite3';
+
 import type { TimeBase } from '../ops/clock.js';
 import { isDamage } from '../ops/damage.js';
+import { Database } from '../ops/sqlite.js';
 import { corrected, type JournalEntry, merged, rebuild, summaryOf } from './registration.js';
 
 /** Creates the table. */
@@ -11,13 +12,13 @@ export const JOURNAL_TABLE = 'CREATE TABLE IF NOT EXISTS journal (id INTEGER PRI
 const MOST_FAILURES = 1_000;
 
 /** Adds entries. */
-export function insert(db: Database.Database, entries: readonly JournalEntry[]): void {
+export function insert(db: Database, entries: readonly JournalEntry[]): void {
   const statement = db.prepare('INSERT INTO journal (entry) VALUES (?)');
   for (const entry of entries) statement.run(JSON.stringify(entry));
 }
 
 /** All entries that can be read, and whether those are all. */
-export function readable(db: Database.Database): { entries: JournalEntry[]; whole: boolean } {
+export function readable(db: Database): { entries: JournalEntry[]; whole: boolean } {
   try {
     const texts = db.prepare<[], string>('SELECT entry FROM journal ORDER BY id').pluck().all();
     return { entries: texts.map(parsed), whole: true };
@@ -27,7 +28,7 @@ export function readable(db: Database.Database): { entries: JournalEntry[]; whol
   }
 }
 
-function salvaged(db: Database.Database): JournalEntry[] {
+function salvaged(db: Database): JournalEntry[] {
   const entries: JournalEntry[] = [];
   const next = db.prepare<[number], { id: number; entry: string }>(
     'SELECT id, entry FROM journal WHERE id > ? ORDER BY id LIMIT 1',
@@ -60,7 +61,7 @@ function parsed(text: string): JournalEntry {
 }
 
 /** Makes times right that were taken before the clock was set. */
-export function correct(db: Database.Database, known: TimeBase): void {
+export function correct(db: Database, known: TimeBase): void {
   const read = db.prepare<[string], { id: number; entry: string }>(
     'SELECT id, entry FROM journal WHERE instr(entry, ?)',
   );
@@ -70,7 +71,7 @@ export function correct(db: Database.Database, known: TimeBase): void {
 }
 
 /** Replaces all entries up to an id by fewer, in the place of the last of them. Gives how many those are. */
-export function shorten(db: Database.Database, upTo: number): number {
+export function shorten(db: Database, upTo: number): number {
   const read = db.prepare<[number], string>('SELECT entry FROM journal WHERE id <= ? ORDER BY id').pluck();
   const entries = read.all(upTo).map(parsed);
   let fewer = merged(entries);

@@ -16,7 +16,7 @@ export interface DataLock {
  * @throws TidegateError DATA_IN_USE when another gateway has it, OUTBOX_OPEN when it cannot be written
  */
 export async function lockData(folder: string): Promise<DataLock> {
-  const { default: Database } = await import('better-sqlite3');
+  const { Database } = await import('./sqlite.js');
   const file = join(folder, 'lock');
   try {
     mkdirSync(folder, { recursive: true, mode: 0o750 });

@@ -1,12 +1,12 @@
 /** An upstream whose disk refuses: what is live goes on, memory stays bounded, what is given up is told. */
 import { writeFileSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readOutboxStatus } from '../../src/delivery/status.js';
 import { openStore, type Store } from '../../src/delivery/store.js';
 import type { Upstream } from '../../src/delivery/upstream.js';
 import { TidegateError } from '../../src/errors.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { TestBroker } from '../support/broker.js';
 import { setClock } from '../support/clock.js';
 import { type Script, ScriptedBroker } from '../support/scripted-broker.js';

@@ -1,10 +1,11 @@
 /** What a person takes back, or removes, while the gateway runs: nothing is lost untold, numbers stay in order, accounts balance. */
-import Database from 'better-sqlite3';
+
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { gatewaySchema } from '../../src/config/schema.js';
 import type { Upstream } from '../../src/delivery/upstream.js';
 import { prepareUpstreams } from '../../src/delivery/upstreams.js';
 import { prepareDiskThread } from '../../src/ops/disk-thread.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { setClock } from '../support/clock.js';
 import { judge } from '../support/ledger.js';
 import { type Script, ScriptedBroker } from '../support/scripted-broker.js';

@@ -148,7 +148,7 @@ upstreams: { cloud: { url: "${NOBODY}", password: "\${env:NONE}" } }
 
   test('tells gaps', async () => {
     await leave(event(1), event(2));
-    const { default: Database } = await import('better-sqlite3');
+    const { Database } = await import('../../src/ops/sqlite.js');
     const db = new Database(join(data, 'outbox/cloud.sqlite'));
     db.exec("UPDATE live SET gap = 'budget', body = NULL");
     db.close();

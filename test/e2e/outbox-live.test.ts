@@ -1,8 +1,9 @@
 /** `tidegate outbox` beside a gateway that runs: what it has in memory only is seen, too. */
-import Database from 'better-sqlite3';
+
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { readOutboxStatus } from '../../src/delivery/status.js';
 import { startGateway } from '../../src/gateway.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { loadSite } from '../../src/site.js';
 import { run } from '../support/command.js';
 import { CountingDevice } from '../support/counting-device.js';

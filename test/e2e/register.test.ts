@@ -1,9 +1,9 @@
-import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { DevicesAnswer } from '../../src/devices/answers.js';
 import { readRegister } from '../../src/devices/journal.js';
 import type { DeviceState } from '../../src/model.js';
 import { askControl } from '../../src/ops/control.js';
+import { Database } from '../../src/ops/sqlite.js';
 import type { BrokerStatus } from '../../src/snapshot.js';
 import { TestBroker } from '../support/broker.js';
 import { visit } from '../support/local-broker.js';

@@ -1,12 +1,12 @@
 /** What the broker refuses for good is kept, with its reason, and holds up nothing. */
 import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
-import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type KeptEvent, readEvents } from '../../src/delivery/reader.js';
 import { readOutboxStatus } from '../../src/delivery/status.js';
 import { openStore, type Store } from '../../src/delivery/store.js';
 import { openUpstream } from '../../src/delivery/upstream.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { setClock } from '../support/clock.js';
 import { type Script, ScriptedBroker } from '../support/scripted-broker.js';
 import { event, openTestUpstream, silent, temporaryFolder, upstreamConfig } from '../support/upstream.js';

@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Gateway, startGateway } from '../../src/gateway.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { loadSite } from '../../src/site.js';
 import { TestBroker } from '../support/broker.js';
 import { CountingDevice } from '../support/counting-device.js';

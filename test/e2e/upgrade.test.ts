@@ -1,9 +1,9 @@
 /** Files written by an earlier Tidegate (test/golden/outbox/make.mjs says how) are opened, read and delivered, nothing changed. */
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { readOutboxStatus } from '../../src/delivery/status.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { TestBroker } from '../support/broker.js';
 import { event, openTestUpstream, temporaryFolder } from '../support/upstream.js';
 

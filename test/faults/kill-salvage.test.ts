@@ -3,12 +3,12 @@
  * several times in a row, and damaged anew before it is done. KILLS sets how often, SEED at which call.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { limitsOf } from '../../src/delivery/budget.js';
 import { readLegs } from '../../src/delivery/legs.js';
 import { readEvents } from '../../src/delivery/reader.js';
 import { SegmentFile } from '../../src/delivery/segment-file.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { setClock } from '../support/clock.js';
 import { upstreamConfig } from '../support/upstream.js';
 import { Scene, times } from './scene.js';
@@ -122,7 +122,7 @@ class DamagedOutbox {
     this.#damages++;
   }
 
-  #ask<Answer>(ask: (db: Database.Database) => Answer): Answer {
+  #ask<Answer>(ask: (db: Database) => Answer): Answer {
     const db = new Database(this.file);
     try {
       return ask(db);

@@ -1,12 +1,12 @@
 /** A day without the broker, in an outbox that is far too small for it, on a clock that runs as fast as the disk takes it. METERS sets the load. */
 import { readdirSync, statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openStore } from '../../src/delivery/store.js';
 import { bucketOf } from '../../src/delivery/thinning.js';
 import { openUpstream, type Upstream } from '../../src/delivery/upstream.js';
 import { prepareDiskThread } from '../../src/ops/disk-thread.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { parseDuration } from '../../src/units.js';
 import { TestBroker } from '../support/broker.js';
 import { setClock } from '../support/clock.js';

@@ -1,10 +1,10 @@
 /** A broker that comes and goes, an outbox folder that outlives its processes, and a judgement of all that arrived. */
 import { existsSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { Account } from '../../src/delivery/counters.js';
 import type { StreamName } from '../../src/delivery/rows.js';
 import { readOutboxStatus } from '../../src/delivery/status.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { TestBroker } from '../support/broker.js';
 import type { CrashOptions } from '../support/crash-child.js';
 import type { Verdict } from '../support/ledger.js';

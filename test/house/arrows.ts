@@ -56,7 +56,7 @@ const SHARED: Readonly<Record<string, readonly string[]>> = {
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   '@marcbachmann/cel-js': ['routing'],
   aedes: ['aedes'],
-  'better-sqlite3': ['delivery', 'devices', 'ops'],
+  'better-sqlite3': ['ops'],
   commander: ['cli'],
   'modbus-serial': ['drivers/modbus'],
   mqtt: ['delivery', 'drivers/mqtt'],

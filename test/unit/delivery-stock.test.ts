@@ -1,12 +1,12 @@
 /** What an outbox file says of itself without counting its rows is what counting them gives. */
 import { closeSync, copyFileSync, existsSync, openSync, statSync, writeSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Limits } from '../../src/delivery/budget.js';
 import type { Committed, NewSegment, StoredRow } from '../../src/delivery/commit.js';
 import { STREAMS, type StreamName } from '../../src/delivery/rows.js';
 import { decodeSegment } from '../../src/delivery/segment.js';
 import { SegmentFile } from '../../src/delivery/segment-file.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { random } from '../support/random.js';
 import { temporaryFolder } from '../support/upstream.js';
 

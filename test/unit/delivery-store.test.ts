@@ -1,11 +1,11 @@
 /** The outboxes' worker thread: what takes long is done in slices, and whoever asks meanwhile waits for one of them at most. */
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Limits } from '../../src/delivery/budget.js';
 import type { Commit, NewSegment } from '../../src/delivery/commit.js';
 import { SegmentFile } from '../../src/delivery/segment-file.js';
 import { openStore, type StoreFile } from '../../src/delivery/store.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { random } from '../support/random.js';
 import { temporaryFolder } from '../support/upstream.js';
 

@@ -1,8 +1,9 @@
 /** Gaps in an outbox file: they merge, name the device where there is one, and stay few, whatever is removed and why. */
-import Database from 'better-sqlite3';
+
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { NewSegment } from '../../src/delivery/commit.js';
 import { SegmentFile } from '../../src/delivery/segment-file.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { random } from '../support/random.js';
 import { temporaryFolder } from '../support/upstream.js';
 

@@ -1,10 +1,10 @@
 import { existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { readEntries, readRegister } from '../../src/devices/journal.js';
 import { openJournal } from '../../src/devices/journal-file.js';
 import { apply, historyOf, type JournalEntry, merged, rebuild } from '../../src/devices/registration.js';
 import { DEVICE_STATES } from '../../src/model.js';
+import { Database } from '../../src/ops/sqlite.js';
 import { random } from '../support/random.js';
 import { temporaryFolder } from '../support/upstream.js';
 
