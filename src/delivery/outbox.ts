@@ -3,31 +3,25 @@
  * its upstream or on disk within the flush window. Order of leaving: alarms; then live telemetry; then the backlog from disk.
  */
 import type { Event, GapEvent } from '../model.js';
-import { inTurn } from '../ops/in-turn.js';
 import { Accounts, type Counters } from './accounts.js';
 import type { Removed } from './budget.js';
 import { Corrections, corrected } from './correction.js';
-import { type Account, ENDS, type End, endOf } from './counters.js';
+import { type Account, type End, endOf } from './counters.js';
 import { type Entry, readingsOf } from './entry.js';
+import { GroupCommit } from './group-commit.js';
 import type { OutboxOptions, OutboxSettings } from './outbox-settings.js';
 import { Pace } from './pace.js';
 import { Rejections } from './rejections.js';
 import { STREAMS, type StreamName } from './rows.js';
-import { chunked, pack } from './segment.js';
+import { pack } from './segment.js';
 import { inTime, tellLost } from './stop.js';
 import { Stream } from './stream.js';
 
-/** Milliseconds between attempts to use a disk that refuses. */
-const DISK_RETRY = 2_000;
-
 export class Outbox {
-  bytesOnDisk: number;
-  /** Bytes by which the file may grow before something gives way. */
-  room: number;
-  /** True while nothing on disk may give way for what waits in memory. */
-  full = false;
   /** True once a stop has begun: nothing waits for the disk any more before it is sent. */
   stopping = false;
+  /** How it writes to its disk, and how that stands. */
+  readonly disk: GroupCommit;
   readonly #streams: Readonly<Record<StreamName, Stream>>;
   readonly #accounts: Accounts;
   readonly #rejections: Rejections;
@@ -36,12 +30,6 @@ export class Outbox {
   #pace: Pace;
   #ticker: NodeJS.Timeout;
   #lastSeq = 0;
-  /** Group commit: one transaction at a time; what arrives meanwhile goes with the next. Resolves when all accepted before is tried. */
-  readonly #flush = inTurn(() => this.#commit().finally(() => this.#options.ready()));
-  #failing = false;
-  #retryAt = 0;
-  /** False while the clock is known, and the file is not yet told what that says of earlier times. */
-  #timeTold = true;
   #options: OutboxOptions;
 
   constructor(options: OutboxOptions) {
@@ -49,10 +37,10 @@ export class Outbox {
     const { file, ready, clock } = options;
     const settings = (): OutboxSettings => this.#options;
     const corrections = new Corrections(file.starts);
-    const failed = (error: Error): void => this.#failed(error);
+    const failed = (error: Error): void => this.disk.failed(error);
     const tellRefused = (): Promise<void> => {
       this.#tellRefused();
-      return this.#flush();
+      return this.disk.run();
     };
     const open = (name: StreamName): Stream => {
       const unreadable = (events: number): void => this.#lose(name, 'unreadable', events);
@@ -64,14 +52,19 @@ export class Outbox {
     this.#rejections = new Rejections(options.config.rejected, file.rejected, () => settings().gapTopic);
     this.#streams = { alarm: open('alarm'), live: open('live') };
     this.#pace = new Pace({ ...options.pace, window: options.window });
-    this.bytesOnDisk = file.bytes;
-    this.room = file.room;
+    this.disk = new GroupCommit({
+      streams: this.#streams,
+      accounts: this.#accounts,
+      rejections: this.#rejections,
+      settings: () => this.#options,
+      number: (count) => this.#number(count),
+      removed: (removed) => this.removed(removed),
+    });
     this.#forgetClock = clock.onKnown(() => {
       this.#tellRefused();
       corrections.learn(clock.base);
       for (const name of STREAMS) this.#streams[name].correct();
-      this.#timeTold = false;
-      void this.#flush();
+      this.disk.tellTime();
     });
     this.#ticker = this.#startTicker();
   }
@@ -103,7 +96,7 @@ export class Outbox {
     const born = performance.now();
     const entry: Entry = {
       epoch: this.#options.file.epoch,
-      seq: ++this.#lastSeq,
+      seq: this.#number(1),
       event,
       born,
       late: false,
@@ -112,9 +105,15 @@ export class Outbox {
       segment: undefined,
     };
     this.#streams[event.lane].accept(entry);
-    if (this.#options.config.durability === 'strict') return this.#onDisk(entry);
+    if (this.#options.config.durability === 'strict') return this.disk.save(entry);
     this.#options.ready();
     return undefined;
+  }
+
+  #number(count: number): number {
+    const first = this.#lastSeq + 1;
+    this.#lastSeq += count;
+    return first;
   }
 
   /** The next event to send, lane by lane, or undefined when there is none now. It stays here until it is settled. */
@@ -198,7 +197,7 @@ export class Outbox {
    * @throws TidegateError OUTBOX_STORE when the disk refuses, or is full
    */
   requeue(): Promise<number> {
-    return this.#rejections.requeue(this.#flush);
+    return this.#rejections.requeue(this.disk.run);
   }
 
   /**
@@ -211,7 +210,7 @@ export class Outbox {
     const tell = (gap: GapEvent): Promise<void> => {
       this.#lose(lane, 'purged', gap.count ?? 0);
       this.#take(gap);
-      return this.#flush();
+      return this.disk.run();
     };
     await this.#streams[lane].purge(tell, (events) => this.#lose(lane, 'purged', events));
     return this.#accounts.ended(lane, 'purged') - before;
@@ -239,7 +238,7 @@ export class Outbox {
    */
   async save(): Promise<number> {
     this.#tellRefused();
-    await inTime(this.#flush());
+    await inTime(this.disk.run());
     return STREAMS.reduce((sum, name) => sum + this.#streams[name].inMemory().length, 0);
   }
 
@@ -255,14 +254,15 @@ export class Outbox {
   }
 
   async #writeAll(): Promise<void> {
-    await this.#flush();
+    await this.disk.run();
     try {
       // There is no room for what waits, but for the gap that tells of it.
-      if (this.full) for (const name of STREAMS) this.#lose(name, 'dropped', this.#streams[name].giveUp(0, 'budget'));
-      for (const name of STREAMS) await this.#streams[name].tidy((entries) => pack(name, entries, this.#kept()));
-      await this.#flush();
+      if (this.disk.full)
+        for (const name of STREAMS) this.#lose(name, 'dropped', this.#streams[name].giveUp(0, 'budget'));
+      for (const name of STREAMS) await this.#streams[name].tidy((entries) => pack(name, entries, this.disk.kept));
+      await this.disk.run();
     } catch (error) {
-      this.#failed(error as Error);
+      this.disk.failed(error as Error);
     }
   }
 
@@ -276,98 +276,10 @@ export class Outbox {
     for (const name of STREAMS) {
       const stream = this.#streams[name];
       stream.release(now - config.live_for, config.memory / 2);
-      if (now >= this.#retryAt) void stream.removeSettled();
-      this.#lose(name, 'dropped', stream.giveUp(config.memory, this.full ? 'budget' : 'memory'));
+      if (this.disk.mayTry(now)) void stream.removeSettled();
+      this.#lose(name, 'dropped', stream.giveUp(config.memory, this.disk.full ? 'budget' : 'memory'));
     }
-    const unsaved = STREAMS.some((name) => this.#oldestUnsaved(name) < now - config.flush / 2);
-    if (now >= this.#retryAt && (unsaved || this.#rejections.waiting || !this.#timeTold)) void this.#flush();
-  }
-
-  #oldestUnsaved(name: StreamName): number {
-    for (const entry of this.#streams[name].fresh)
-      if (!entry.segment && !entry.saving && entry.state !== 'done') return entry.born;
-    return Number.POSITIVE_INFINITY;
-  }
-
-  async #onDisk(entry: Entry): Promise<void> {
-    while (!entry.segment && entry.state !== 'done') {
-      await this.#flush();
-      if (this.#failing || this.full) await new Promise((resolve) => setTimeout(resolve, DISK_RETRY).unref());
-    }
-  }
-
-  /** Writes what waits in memory, and tells the file what was settled there. */
-  async #commit(): Promise<void> {
-    const { file, config, log, clock } = this.#options;
-    const { alarm, live } = this.#streams;
-    const chunks = STREAMS.flatMap((name) =>
-      chunked(this.#streams[name].inMemory().filter(({ saving }) => !saving)).map((entries) => ({ name, entries })),
-    );
-    // A disk that refuses is tried with little: to pack all of memory again and again would hold up what is live.
-    if (this.#failing) chunks.length = Math.min(1, chunks.length);
-    const settled = { alarm: alarm.takeEnds(), live: live.takeEnds() };
-    const rejected = this.#rejections.take();
-    const requeue = this.#rejections.nextRequeue(this.#lastSeq + 1, this.#kept());
-    this.#lastSeq += requeue?.most ?? 0;
-    const learnt = this.#timeTold ? undefined : clock.base;
-    const idle = chunks.length === 0 && rejected.length === 0 && !requeue && !learnt;
-    if (idle && ENDS.every((end) => !settled.alarm[end] && !settled.live[end])) return;
-    for (const { entries } of chunks) for (const entry of entries) entry.saving = true;
-    const keepInMemory = (): void => {
-      for (const { name, entries } of chunks) this.#streams[name].notSaved(entries);
-    };
-    try {
-      const segments = chunks.map(({ name, entries }) => pack(name, entries, this.#kept()));
-      const removable = { alarm: alarm.backlog.removable, live: live.backlog.removable };
-      // By a clock that steps do not move, and only once it is right: a wrong date lets nothing expire.
-      const expireBefore = config.age !== undefined && clock.known ? clock.steadyNow() - config.age : undefined;
-      const done = await file.commit({
-        segments,
-        removable,
-        settled,
-        rejected,
-        ...(requeue && { requeue }),
-        ...(expireBefore !== undefined && { expireBefore }),
-        ...(learnt && { learnt }),
-      });
-      const { ids, removed, bytes, room, oldest, requeued } = done;
-      this.#rejections.stored(done.rejected);
-      if (learnt) this.#timeTold = true;
-      this.bytesOnDisk = bytes;
-      this.room = room;
-      for (const name of STREAMS) this.#streams[name].backlog.oldestOnDisk = oldest[name];
-      if (ids)
-        for (const [i, { name, entries }] of chunks.entries()) this.#streams[name].saved(entries, ids[i] as number);
-      else keepInMemory();
-      if (requeued) this.#rejections.requeued(requeued);
-      for (const each of requeued ?? []) {
-        this.#streams[each.stream].requeued(each);
-        this.#accounts.accept(each.stream, each.events);
-      }
-      this.#noteFull(ids === undefined);
-      this.removed(removed);
-      if (this.#failing) log.info('the outbox writes to disk again');
-      this.#failing = false;
-    } catch (error) {
-      keepInMemory();
-      alarm.giveBackEnds(settled.alarm);
-      live.giveBackEnds(settled.live);
-      this.#rejections.giveBack(rejected);
-      this.#failed(error as Error);
-    }
-  }
-
-  /** The time to write into a row; null while nobody knows it. */
-  #kept(): number | null {
-    const { clock } = this.#options;
-    return clock.known ? clock.steadyNow() : null;
-  }
-
-  /** Nothing may give way on disk: new events wait in memory, and beyond its bound are given up. */
-  #noteFull(full: boolean): void {
-    if (full && !this.full) this.#options.log.warn('the outbox is full; new events wait in memory');
-    this.full = full;
-    if (full) this.#retryAt = performance.now() + DISK_RETRY;
+    this.disk.runIfDue(now);
   }
 
   /** Counts events that ended otherwise than by the upstream. */
@@ -381,13 +293,6 @@ export class Outbox {
   /** One gap for each lane follows what was refused there. */
   #tellRefused(): void {
     for (const gap of this.#rejections.takeGaps()) this.#take(gap);
-  }
-
-  #failed(error: Error): void {
-    if (!this.#failing)
-      this.#options.log.error({ err: error }, 'the outbox cannot use its disk; events wait in memory');
-    this.#failing = true;
-    this.#retryAt = performance.now() + DISK_RETRY;
   }
 
   #streamOf(entry: Entry): Stream {

@@ -103,10 +103,11 @@ export class Rejections {
     }
   }
 
-  /** Part of what is to be taken back, numbered from `firstSeq`; `kept` as in a segment's head. */
-  nextRequeue(firstSeq: number, kept: number | null): Requeue | undefined {
+  /** Part of what is to be taken back; `number` gives so many numbers for it, `kept` is as in a segment's head. */
+  nextRequeue(number: (count: number) => number, kept: number | null): Requeue | undefined {
     if (!this.#requeue || this.#requeue.moved !== undefined) return undefined;
-    return { upTo: this.#requeue.upTo, most: Math.min(this.kept, REQUEUED_AT_ONCE), firstSeq, kept };
+    const most = Math.min(this.kept, REQUEUED_AT_ONCE);
+    return { upTo: this.#requeue.upTo, most, firstSeq: number(most), kept };
   }
 
   /** Notes what was taken back. */

@@ -100,6 +100,12 @@ export class Stream {
     return [...this.fresh].filter(({ segment, state }) => !segment && state !== 'done');
   }
 
+  /** Monotonic time of acceptance of the oldest of them that is not on its way to disk; infinite when there is none. */
+  oldestUnsaved(): number {
+    for (const entry of this.fresh) if (!entry.segment && !entry.saving && entry.state !== 'done') return entry.born;
+    return Number.POSITIVE_INFINITY;
+  }
+
   /** Notes that these entries are now the row `id`. */
   saved(entries: readonly Entry[], id: number): void {
     const segment: Segment = { id, open: 0, done: [], ends: {} };

@@ -100,7 +100,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
   let forwarder = linkTo(config);
   const rate = measureRate(() => outbox.counters.readings, 4);
   const drain = measureRate(() => outbox.counters.late, 4);
-  const growth = measureRate(() => outbox.bytesOnDisk, 60);
+  const growth = measureRate(() => outbox.disk.bytesOnDisk, 60);
   if (file.salvage) tellSalvage(file.salvage);
   file.onRemoved((removed, salvage) => {
     if (salvage) tellSalvage(salvage);
@@ -117,8 +117,8 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       reason: forwarder.reason,
       waiting: outbox.waiting(),
       inFlight: forwarder.inFlight,
-      bytesOnDisk: outbox.bytesOnDisk,
-      full: outbox.full,
+      bytesOnDisk: outbox.disk.bytesOnDisk,
+      full: outbox.disk.full,
       oldest: outbox.oldest(),
       ...outbox.counters,
       rejections: outbox.rejections,
@@ -126,7 +126,7 @@ export async function openUpstream(options: UpstreamOptions): Promise<Upstream> 
       ...estimates(
         outbox.waiting().backlog,
         Math.round(drain.perSecond()),
-        outbox.room,
+        outbox.disk.room,
         Math.round(growth.perSecond()),
       ),
       accounts: { alarm: outbox.account('alarm'), live: outbox.account('live') },
