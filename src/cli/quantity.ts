@@ -1,21 +1,11 @@
 /** Values, units, counts and times as people write them. */
 import type { Value } from '../model.js';
 import { printable } from '../ops/text.js';
+import { UNITS } from '../profiles/units.js';
 
-/** UCUM codes (ucum.org) whose usual sign cannot be made by rule. */
-const UNITS: Record<string, string> = {
-  Cel: '°C',
-  '[degF]': '°F',
-  Ohm: 'Ω',
-  kOhm: 'kΩ',
-  deg: '°',
-  '[ppm]': 'ppm',
-  '[pH]': 'pH',
-  '1': '',
-};
 const RAISED: Record<string, string> = { '2': '²', '3': '³' };
 
-/** The sign that people use for a UCUM code: `Cel` → `°C`, `m3/h` → `m³/h`, `kW.h` → `kWh`. */
+/** The sign that people use for a UCUM code: `Cel` → `°C`; where the list does not have it, by rule: `m3/s` → `m³/s`, `kW.h` → `kWh`. */
 export function unitText(unit: string | undefined): string {
   if (unit === undefined) return '';
   const known = UNITS[unit];
@@ -23,6 +13,8 @@ export function unitText(unit: string | undefined): string {
   return unit
     .replace(/(?<=[A-Za-z])[23](?![0-9])/g, (digit) => RAISED[digit] ?? digit)
     .replace(/^u(?=[A-Za-z])/, 'µ')
+    .replace('[degF]', '°F')
+    .replace('Ohm', 'Ω')
     .replace(/\./g, '');
 }
 

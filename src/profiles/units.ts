@@ -116,11 +116,6 @@ const MEANT: Readonly<Record<string, string>> = {
   '': '1',
 };
 
-/** A UCUM code as people write the unit: `°C` for `Cel`; an unknown code is shown as it is. */
-export function unitForPeople(code: string): string {
-  return UNITS[code] ?? code;
-}
-
 /** The code that was meant by a unit that is none, or undefined. */
 export function meantUnit(text: string): string | undefined {
   return MEANT[text] ?? Object.keys(UNITS).find((code) => code.toLowerCase() === text.toLowerCase());

@@ -12,7 +12,10 @@ test.each([
   ['%', '%'],
   ['uS/cm', 'µS/cm'],
   ['Ohm', 'Ω'],
+  ['{rpm}', 'rpm'],
+  ['N.m', 'N·m'],
   ['1', ''],
+  ['{count}', ''],
   [undefined, ''],
 ])('the unit %s is written %s', (unit, sign) => expect(unitText(unit)).toBe(sign));
 
