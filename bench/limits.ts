@@ -7,33 +7,25 @@ import type { RelayLoad } from './limits/relay.js';
 import type { SegmentLoad } from './limits/sqlite-segments.js';
 import type { WireLoad } from './limits/wire.js';
 import { Peer } from './peer.js';
-import type { Scene } from './scene.js';
+import type { Figures, Scene } from './scene.js';
 import { coreShare, median, usageOf } from './usage.js';
 
 /** Messages in flight, as many as a gateway has by default. */
 const WINDOW = 32;
 
-/** One bare program: readings per second, and the share of one core that it took. */
-export interface LimitFigures {
-  readonly perSecond: number;
-  readonly cpu: number;
-  /** Resident memory, bytes. */
-  readonly rss: number;
-}
-
 /** A bare socket; `every` 0 is as fast as it goes. */
-export function bareSocket(scene: Scene, load: Load): Promise<LimitFigures> {
+export function bareSocket(scene: Scene, load: Load): Promise<Figures> {
   return measure(scene, './limits/modbus-socket.js', wiresOf(scene, load), load.every, 1);
 }
 
 /** A bare publisher of messages of `size` bytes that stand for so many readings each, as fast as it goes. */
-export function barePublisher(scene: Scene, size: number, readings: number): Promise<LimitFigures> {
+export function barePublisher(scene: Scene, size: number, readings: number): Promise<Figures> {
   const load: PublisherLoad = { port: scene.cloudPort, size, window: WINDOW };
   return measure(scene, './limits/mqtt-publisher.js', load, 0, readings);
 }
 
 /** Both in one process: for each reply one message of `size` bytes. */
-export function bareRelay(scene: Scene, load: Load, size: number): Promise<LimitFigures> {
+export function bareRelay(scene: Scene, load: Load, size: number): Promise<Figures> {
   const relay: RelayLoad = { ...wiresOf(scene, load), cloudPort: scene.cloudPort, size, window: WINDOW };
   return measure(scene, './limits/relay.js', relay, load.every, 1);
 }
@@ -47,7 +39,7 @@ function wiresOf({ fieldPort: port }: Scene, load: Load): WireLoad {
 export async function bareDatabase(
   scene: Scene,
   segment: { size: number; readings: number; count: number },
-): Promise<LimitFigures & { written: number }> {
+): Promise<Figures & { written: number }> {
   const peer = Peer.start('./limits/sqlite-segments.js');
   const insert = (span: number): Promise<number> =>
     peer.ask<number>('insert', {
@@ -72,7 +64,7 @@ export async function bareDatabase(
 }
 
 /** `worth`: readings for each one that the program counts. It warms up at full speed, so that it is compiled as well as the gateway is. */
-async function measure(scene: Scene, file: string, load: unknown, pace: number, worth: number): Promise<LimitFigures> {
+async function measure(scene: Scene, file: string, load: unknown, pace: number, worth: number): Promise<Figures> {
   const { warmup, warmupMessages, window, windows } = scene.pace;
   const peer = Peer.start(file, FLAGS);
   await peer.ask('open', load);

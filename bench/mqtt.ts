@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FLAGS } from './gateway.js';
-import type { LimitFigures } from './limits.js';
 import { Peer } from './peer.js';
 import { POINTS, type SensorLoad } from './peers/sensor-messages.js';
-import type { Scene } from './scene.js';
-import { coreShare, median, usageOf } from './usage.js';
+import { type Figures, figuresOf, type Scene } from './scene.js';
+import { coreShare, usageOf } from './usage.js';
 
 const DEVICES = 1_000;
 /** Milliseconds between two messages of a device. */
@@ -19,8 +18,8 @@ export interface MqttFigures {
   /** Readings per second that the devices tell. */
   readonly offered: number;
   /** The whole path; and a broker and a client in one process, which parse each message and do no more with it. */
-  readonly gateway: LimitFigures;
-  readonly library: LimitFigures;
+  readonly gateway: Figures;
+  readonly library: Figures;
 }
 
 export async function measureMqtt(scene: Scene): Promise<MqttFigures> {
@@ -32,21 +31,16 @@ export async function measureMqtt(scene: Scene): Promise<MqttFigures> {
   return { devices: DEVICES, offered: (DEVICES * POINTS.length * 1_000) / EVERY, gateway, library };
 }
 
-async function measureGateway(scene: Scene, brokerPort: number): Promise<LimitFigures> {
+async function measureGateway(scene: Scene, brokerPort: number): Promise<Figures> {
   const gateway = await scene.start({ devices: 0, every: EVERY, sensors: { devices: DEVICES, brokerPort } });
   const warm = Math.max(DEVICES, scene.pace.warmupMessages);
   await scene.until(gateway, 'warm-up', ({ cloud }) => cloud.messages >= warm);
   const windows = await scene.watch(gateway);
   await gateway.stop();
-  const rates = windows.map(([from, to]) => ((to.cloud.readings - from.cloud.readings) * 1_000) / (to.at - from.at));
-  return {
-    perSecond: median(rates),
-    cpu: median(windows.map(([from, to]) => coreShare(from.gateway, to.gateway))),
-    rss: Math.max(...windows.map(([, to]) => to.gateway?.rss ?? Number.NaN)),
-  };
+  return figuresOf(windows);
 }
 
-async function measureLibrary({ pace }: Scene, port: number): Promise<LimitFigures> {
+async function measureLibrary({ pace }: Scene, port: number): Promise<Figures> {
   const peer = await start('./limits/mqtt-listener.js', port);
   while ((await peer.ask<number>('count')) < Math.max(DEVICES, pace.warmupMessages)) await sleep(50);
   const [before, from, began] = [await peer.ask<number>('count'), usageOf(peer.pid), performance.now()];

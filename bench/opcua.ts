@@ -2,10 +2,9 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FLAGS } from './gateway.js';
-import type { LimitFigures } from './limits.js';
 import { Peer } from './peer.js';
 import type { ClientLoad, ServerLoad } from './peers/opcua-nodes.js';
-import type { Scene } from './scene.js';
+import type { Figures, Scene } from './scene.js';
 import { coreShare, median, usageOf } from './usage.js';
 
 const ITEMS = 1_000;
@@ -17,8 +16,8 @@ export interface OpcuaFigures {
   /** Values a second that the server has to tell. */
   readonly offered: number;
   /** The driver, and the library alone. */
-  readonly client: LimitFigures;
-  readonly library: LimitFigures;
+  readonly client: Figures;
+  readonly library: Figures;
   /** Memory of a gateway of one Modbus device, alone and with one value of the server. */
   readonly rssWithout: number;
   readonly rssWith: number;
@@ -28,7 +27,7 @@ export async function measureOpcua(scene: Scene): Promise<OpcuaFigures> {
   const server = Peer.start('./peers/opcua-server.js');
   const load: ServerLoad = { items: ITEMS, every: EVERY, folder: join(scene.folder, 'opcua-server') };
   const listening = await server.ask<{ port: number; certificate: string }>('listen', load);
-  const measure = (file: string): Promise<LimitFigures> =>
+  const measure = (file: string): Promise<Figures> =>
     subscribe(scene, file, { ...load, ...listening, folder: scene.freshFolder() });
   const client = await measure('./peers/opcua-client.js');
   const library = await measure('./limits/opcua-client.js');
@@ -38,7 +37,7 @@ export async function measureOpcua(scene: Scene): Promise<OpcuaFigures> {
   return { offered: (ITEMS * 1_000) / EVERY, client, library, rssWithout, rssWith };
 }
 
-async function subscribe(scene: Scene, file: string, load: ClientLoad): Promise<LimitFigures> {
+async function subscribe(scene: Scene, file: string, load: ClientLoad): Promise<Figures> {
   const { warmup, window, windows } = scene.pace;
   const peer = Peer.start(file, FLAGS);
   await peer.ask('open', load);

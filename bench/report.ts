@@ -26,7 +26,7 @@ export function verdictOf({ value, most, least }: Row): Verdict {
 }
 
 /** How many times the limit; above 1 is dearer, or faster for a rate. */
-export function ratioOf({ value, limit }: Row): number | undefined {
+function ratioOf({ value, limit }: Row): number | undefined {
   return limit && limit.value > 0 && !Number.isNaN(value) ? value / limit.value : undefined;
 }
 

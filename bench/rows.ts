@@ -2,11 +2,11 @@
 import type { BacklogFigures } from './backlog.js';
 import type { FootprintFigures } from './footprint.js';
 import { bestOf, type RateStep } from './highest-rate.js';
-import type { LimitFigures } from './limits.js';
 import type { MqttFigures } from './mqtt.js';
 import type { OpcuaFigures } from './opcua.js';
 import { MANY, type OutageResults } from './outages.js';
 import type { Row } from './report.js';
+import type { Figures } from './scene.js';
 import type { StallFigures } from './stall.js';
 import type { StartFigures } from './start.js';
 import { percentile } from './usage.js';
@@ -18,7 +18,7 @@ import { DEVICE, type WriteFigures } from './write-latency.js';
 const BLOCK = 4096;
 
 /** The whole path at one load beside a bare relay of it; `most` are a share of one core, and bytes. */
-export function pathRows(path: PathFigures, relay: LimitFigures, most: { cpu: number; rss: number }): Row[] {
+export function pathRows(path: PathFigures, relay: Figures, most: { cpu: number; rss: number }): Row[] {
   const load = `${path.offered.toLocaleString('en')} readings/s`;
   return [
     {
@@ -69,10 +69,7 @@ export function pathRows(path: PathFigures, relay: LimitFigures, most: { cpu: nu
 }
 
 /** The highest rate that was kept up with, beside bare programs at full speed. */
-export function rateRows(
-  steps: readonly RateStep[],
-  bare: Record<'socket' | 'publisher' | 'relay', LimitFigures>,
-): Row[] {
+export function rateRows(steps: readonly RateStep[], bare: Record<'socket' | 'publisher' | 'relay', Figures>): Row[] {
   const best = bestOf(steps);
   if (!best) return [];
   return [
@@ -93,7 +90,7 @@ export function rateRows(
 }
 
 /** A backlog from disk to the broker. */
-export function backlogRows(backlog: BacklogFigures, start: StartFigures, publisher: LimitFigures): Row[] {
+export function backlogRows(backlog: BacklogFigures, start: StartFigures, publisher: Figures): Row[] {
   const name = `backlog of ${backlog.readings.toLocaleString('en')} readings`;
   return [
     {
@@ -124,7 +121,7 @@ export function backlogRows(backlog: BacklogFigures, start: StartFigures, publis
 }
 
 /** What an outage writes; meters of 30 points, each read once a second, a commit a second. */
-export function outageRows({ byMeters, full }: OutageResults, database: LimitFigures & { written: number }): Row[] {
+export function outageRows({ byMeters, full }: OutageResults, database: Figures & { written: number }): Row[] {
   const rows = [...byMeters].flatMap(([meters, figures]): Row[] => {
     const { committed, held, inUse, readings, seconds, written } = figures;
     // docs/decisions/0031: a log and a file, and the block of the log that each commit writes anew.

@@ -6,7 +6,7 @@ import { Gateway, type Load } from './gateway.js';
 import { Peer } from './peer.js';
 import type { CloudCounts } from './peers/cloud.js';
 import type { FieldCounts } from './peers/field.js';
-import { type Usage, usageOf } from './usage.js';
+import { coreShare, median, type Usage, usageOf } from './usage.js';
 
 /** How long each part takes, milliseconds, and how often it is repeated. */
 export interface Pace {
@@ -31,6 +31,27 @@ export interface Look {
   readonly gateway: Usage | undefined;
   readonly field: FieldCounts;
   readonly cloud: CloudCounts;
+}
+
+/** Two looks, and the time between them. */
+export type Window = readonly [from: Look, to: Look];
+
+/** What a program did: readings per second, the share of one core that it took, and its memory in bytes. */
+export interface Figures {
+  readonly perSecond: number;
+  readonly cpu: number;
+  readonly rss: number;
+}
+
+/** What the gateway did: of what it delivered and took in each window the middle one, and the most memory. */
+export function figuresOf(windows: readonly Window[]): Figures {
+  return {
+    perSecond: median(
+      windows.map(([from, to]) => ((to.cloud.readings - from.cloud.readings) * 1_000) / (to.at - from.at)),
+    ),
+    cpu: median(windows.map(([from, to]) => coreShare(from.gateway, to.gateway))),
+    rss: Math.max(...windows.map(([, to]) => to.gateway?.rss ?? Number.NaN)),
+  };
 }
 
 export class Scene {
@@ -78,8 +99,8 @@ export class Scene {
   }
 
   /** Looks at both ends of each of several windows, one after another. */
-  async watch(gateway: Gateway): Promise<[from: Look, to: Look][]> {
-    const windows: [Look, Look][] = [];
+  async watch(gateway: Gateway): Promise<Window[]> {
+    const windows: Window[] = [];
     let from = await this.look(gateway);
     for (let i = 0; i < this.pace.windows; i++) {
       await sleep(this.pace.window);

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Load, outboxFile, REGISTERS, readingsPerSecond } from './gateway.js';
-import type { Look, Scene } from './scene.js';
+import { figuresOf, type Look, type Scene, type Window } from './scene.js';
 import { coreShare, median } from './usage.js';
 
 /** Shares are of one core (1 is all of it), memory and disk in bytes; NaN where it cannot be measured. */
@@ -22,8 +22,6 @@ export interface PathFigures {
   readonly lost: number;
   readonly duplicates: number;
 }
-
-type Window = readonly [from: Look, to: Look];
 
 /** Runs one load: online, then with the cloud away, then until all that waited has arrived. */
 export async function measurePath(scene: Scene, load: Load): Promise<PathFigures> {
@@ -49,33 +47,25 @@ export async function measurePath(scene: Scene, load: Load): Promise<PathFigures
   );
   await gateway.stop();
 
-  const delivered = median(online.map(([from, to]) => perSecond(from, to, to.cloud.readings - from.cloud.readings)));
-  const cpu = median(online.map(([from, to]) => coreShare(from.gateway, to.gateway)));
+  const { perSecond: delivered, cpu, rss } = figuresOf(online);
+  const away = figuresOf(offline);
   return {
     offered: readingsPerSecond(load),
     delivered,
     cpu,
     cpuMain: median(online.map(([from, to]) => coreShare(from.gateway, to.gateway, 'mainCpu'))),
     cpuPerReading: (cpu * 1e6) / delivered,
-    rss: highest(online),
+    rss,
     writtenPerReading: written(online, ({ cloud }) => cloud.readings, 0),
     messageSize: Math.round(end.cloud.bytes / end.cloud.messages),
     offline: {
-      cpu: median(offline.map(([from, to]) => coreShare(from.gateway, to.gateway))),
-      rss: highest(offline),
+      cpu: away.cpu,
+      rss: away.rss,
       writtenPerReading: written(offline, ({ field }) => field.values, toCheckpoint),
     },
     lost: Math.max(0, end.field.values - end.cloud.readings - onItsWay) + end.cloud.gaps,
     duplicates: end.cloud.duplicates,
   };
-}
-
-function perSecond(from: Look, to: Look, count: number): number {
-  return (count * 1000) / (to.at - from.at);
-}
-
-function highest(windows: readonly Window[]): number {
-  return Math.max(...windows.map(([, to]) => to.gateway?.rss ?? Number.NaN));
 }
 
 /** Bytes written for each reading, over all windows together, for writing comes in bursts; `more` are still to come. */

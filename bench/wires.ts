@@ -1,8 +1,7 @@
 /** Many small devices, each with a TCP connection of its own: what connections cost beside readings. */
 import type { Load } from './gateway.js';
-import { bareRelay, type LimitFigures } from './limits.js';
-import type { Scene } from './scene.js';
-import { coreShare, median } from './usage.js';
+import { bareRelay } from './limits.js';
+import { type Figures, figuresOf, type Scene } from './scene.js';
 
 const DEVICES = 500;
 const POINTS = 30;
@@ -12,8 +11,8 @@ const LOAD: Load = { devices: DEVICES, connections: DEVICES, registers: POINTS, 
 export interface WiresFigures {
   readonly devices: number;
   readonly points: number;
-  readonly wires: LimitFigures;
-  readonly relay: LimitFigures;
+  readonly wires: Figures;
+  readonly relay: Figures;
 }
 
 export async function measureWires(scene: Scene): Promise<WiresFigures> {
@@ -22,13 +21,6 @@ export async function measureWires(scene: Scene): Promise<WiresFigures> {
   const { cloud } = await scene.until(gateway, 'warm-up', (look) => look.cloud.messages >= warm);
   const windows = await scene.watch(gateway);
   await gateway.stop();
-  const wires = {
-    perSecond: median(
-      windows.map(([from, to]) => ((to.cloud.readings - from.cloud.readings) * 1_000) / (to.at - from.at)),
-    ),
-    cpu: median(windows.map(([from, to]) => coreShare(from.gateway, to.gateway))),
-    rss: Math.max(...windows.map(([, to]) => to.gateway?.rss ?? Number.NaN)),
-  };
   const relay = await bareRelay(scene, LOAD, Math.round(cloud.bytes / cloud.messages));
-  return { devices: DEVICES, points: POINTS, wires, relay };
+  return { devices: DEVICES, points: POINTS, wires: figuresOf(windows), relay };
 }
