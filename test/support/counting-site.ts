@@ -1,5 +1,6 @@
 /** A site of five devices that count, behind one connection, and one upstream: for `tidegate run`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { meterProfile } from './site-folder.js';
 
 /** A port that refuses. */
 const NOWHERE = '127.0.0.1:9';
@@ -32,18 +33,7 @@ export function writeCountingSite({
   more,
 }: CountingSite): string {
   mkdirSync(`${folder}/device-profiles/test`, { recursive: true });
-  writeFileSync(
-    `${folder}/device-profiles/test/counter.yaml`,
-    `profile: test/counter
-title: Counts its readings
-source: none
-driver: modbus
-points:
-  n: { type: uint32, table: holding, address: 0, every: ${every} }
-examples:
-  - { words: { "0": [1, 2] }, gives: { n: 65538 } }
-`,
-  );
+  writeFileSync(`${folder}/device-profiles/test/counter.yaml`, meterProfile('test/counter', every));
   const units = [1, 2, 3, 4, 5];
   // JSON is YAML.
   const site = {

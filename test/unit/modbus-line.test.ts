@@ -1,12 +1,13 @@
 /** Lines that take one request at a time: nothing on them says which request a reply belongs to. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { DATA_AT, Failure, maskWriteRequest, readRequest, writeOneRequest } from '../../drivers/modbus/frame.js';
+import { type Failure, maskWriteRequest, writeOneRequest } from '../../drivers/modbus/frame.js';
 import { ascii, type Framing, rtu } from '../../drivers/modbus/framing.js';
 import { modbus } from '../../drivers/modbus/index.js';
 import { Line } from '../../drivers/modbus/line.js';
-import { openWire, type Reply, type Wire } from '../../drivers/modbus/wire.js';
+import { openWire, type Wire } from '../../drivers/modbus/wire.js';
 import { type LineForm, type LinePeer, lineFrame, onLine, startLinePeer, startUdpPeer } from '../support/line-peer.js';
 import { type Answer, type Asked, frame, refusing, truthful, wordAt } from '../support/modbus-peer.js';
+import { ask, inTurn, words } from '../support/modbus-wire.js';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -34,15 +35,6 @@ async function bench(
   return { peer, wire, strays };
 }
 
-const ask = (wire: Wire, address: number, count = 1, unit = 1): Promise<Reply> =>
-  wire.request(readRequest(unit, 'holding', address, count));
-const words = (reply: Reply): number[] | string =>
-  reply instanceof Failure
-    ? reply.reason
-    : Array.from({ length: (reply.length - DATA_AT - 2) / 2 }, (_, at) => reply.readUInt16BE(DATA_AT + at * 2));
-const inTurn = (...answers: ((asked: Asked) => Answer)[]): ((asked: Asked) => Answer) => {
-  return (asked) => (answers.shift() ?? truthful)(asked);
-};
 /** The reply to another request, as it would come late. */
 const replyTo = (form: 'rtu' | 'ascii', asked: Asked, address: number, count = asked.count): Buffer =>
   lineFrame(form, truthful({ ...asked, address, count }).subarray(6));

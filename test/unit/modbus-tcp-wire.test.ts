@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { DATA_AT, Failure, readRequest } from '../../drivers/modbus/frame.js';
 import { openTcpWire, type TcpOptions } from '../../drivers/modbus/tcp-wire.js';
-import type { Reply, Wire } from '../../drivers/modbus/wire.js';
+import type { Wire } from '../../drivers/modbus/wire.js';
 import {
   type Answer,
   type Asked,
@@ -16,6 +15,7 @@ import {
   truthful,
   wordAt,
 } from '../support/modbus-peer.js';
+import { ask, inTurn, words } from '../support/modbus-wire.js';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -40,16 +40,6 @@ async function setUp(
   return { peer, wire };
 }
 
-const ask = (wire: Wire, address: number, count = 1, unit = 1): Promise<Reply> =>
-  wire.request(readRequest(unit, 'holding', address, count));
-const words = (reply: Reply): number[] | string =>
-  reply instanceof Failure
-    ? reply.reason
-    : Array.from({ length: (reply.length - DATA_AT - 2) / 2 }, (_, at) => reply.readUInt16BE(DATA_AT + at * 2));
-/** Answers of a list, one after the other; the right one when the list is at its end. */
-const inTurn = (...answers: ((asked: Asked) => Answer)[]): ((asked: Asked) => Answer) => {
-  return (asked) => (answers.shift() ?? truthful)(asked);
-};
 const lost = (why: string): object => ({ code: 'LINK_DOWN', message: expect.stringContaining(why) });
 
 describe('silence', () => {

@@ -1,24 +1,17 @@
 /** Devices that tell by themselves. */
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { TidegateError } from '../../src/errors.js';
 import type { Push } from '../../src/model.js';
 import type { Poller } from '../../src/polling/poller.js';
 import { device, good, linkDown, ScriptedWire, silence } from '../support/scripted-wire.js';
+import { fakeTimers } from '../support/timers.js';
 
 let wire: ScriptedWire;
 let poller: Poller;
+fakeTimers(() => poller);
 beforeEach(() => {
-  vi.useFakeTimers();
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
   wire = new ScriptedWire();
   wire.subscribe = () => [];
-});
-afterEach(async () => {
-  const stopped = poller.stop();
-  await vi.advanceTimersByTimeAsync(2000);
-  await stopped;
-  vi.restoreAllMocks();
-  vi.useRealTimers();
 });
 
 const pump = device('pump', { speed: { scale: 0.1 }, power: {}, state: { states: new Map([[1, 'on']]) } });

@@ -1,20 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Poller } from '../../src/polling/poller.js';
 import { device, good, later, linkDown, ScriptedWire } from '../support/scripted-wire.js';
+import { fakeTimers } from '../support/timers.js';
 
 let wire: ScriptedWire;
 let poller: Poller;
+fakeTimers(() => poller);
 beforeEach(() => {
-  vi.useFakeTimers();
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
   wire = new ScriptedWire();
-});
-afterEach(async () => {
-  const stopped = poller.stop();
-  await vi.advanceTimersByTimeAsync(2000);
-  await stopped;
-  vi.restoreAllMocks();
-  vi.useRealTimers();
 });
 
 const two = [device('a', { p: {} }), device('b', { p: {} })];

@@ -1,16 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Poller } from '../../src/polling/poller.js';
 import { device, good, type Read, ScriptedWire, silence } from '../support/scripted-wire.js';
+import { fakeTimers } from '../support/timers.js';
 
 let wire: ScriptedWire;
 let poller: Poller;
+fakeTimers(() => poller);
 beforeEach(() => {
-  vi.useFakeTimers();
   wire = new ScriptedWire();
-});
-afterEach(async () => {
-  await poller.stop();
-  vi.useRealTimers();
 });
 
 const three = device('a', { p: {}, q: {}, r: {} });

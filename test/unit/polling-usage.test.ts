@@ -1,24 +1,17 @@
 /** How busy a wire is said to be, on a faked clock. */
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { Driver } from '../../src/driver.js';
 import type { Poller } from '../../src/polling/poller.js';
 import { type Pollers, preparePollers } from '../../src/polling/pollers.js';
 import { device, good, later, linkDown, ScriptedWire } from '../support/scripted-wire.js';
+import { fakeTimers } from '../support/timers.js';
 
 let wire: ScriptedWire;
 let running: Poller | Pollers | undefined;
+fakeTimers(() => running);
 beforeEach(() => {
-  vi.useFakeTimers();
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
   wire = new ScriptedWire();
-});
-afterEach(async () => {
-  const stopped = running?.stop();
-  await advance(2_000);
-  await stopped;
-  vi.restoreAllMocks();
-  vi.useRealTimers();
 });
 
 const advance = (milliseconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(milliseconds);

@@ -1,19 +1,14 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Poller } from '../../src/polling/poller.js';
 import { device, good, later, ScriptedWire, silence } from '../support/scripted-wire.js';
+import { fakeTimers } from '../support/timers.js';
 
 let wire: ScriptedWire;
 let poller: Poller;
+fakeTimers(() => poller);
 beforeEach(() => {
-  vi.useFakeTimers();
   wire = new ScriptedWire();
   wire.reply = (read) => later(20, good(read));
-});
-afterEach(async () => {
-  const stopped = poller.stop();
-  await vi.advanceTimersByTimeAsync(2000);
-  await stopped;
-  vi.useRealTimers();
 });
 
 const points = { p: { every: 1000 } };
