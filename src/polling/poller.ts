@@ -77,10 +77,10 @@ interface Broken {
 
 /** Starts to poll. Returns at once; the connection is opened in the background, and again whenever it breaks. */
 export function startPoller(options: PollerOptions): Poller {
-  return new Line(options);
+  return new Loop(options);
 }
 
-class Line implements Poller {
+class Loop implements Poller {
   readonly stats: PollStats = {
     polls: 0,
     pushes: 0,

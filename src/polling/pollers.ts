@@ -1,5 +1,5 @@
 /** All connections of a gateway: one poller each, kept in step with what is configured. */
-import type { Driver, FoundDevice } from '../driver.js';
+import type { FoundDevice } from '../driver.js';
 import type { RunTurn } from '../field/turn.js';
 import type { Device } from '../model.js';
 import { type Motion, watchMotion } from '../ops/motion.js';
@@ -8,15 +8,8 @@ import { type Poller, type PollerOptions, type PollState, type PollStats, startP
 import { SAMPLE_EVERY } from './usage.js';
 
 /** A connection as configured. */
-export interface Line {
-  readonly connection: string;
-  readonly driver: Driver;
-  /** The connection's settings, as checked by the driver's schema. */
-  readonly settings: unknown;
-  /** The driver's own folder, and the gateway's name: see `DriverContext`. */
-  readonly data: string;
-  readonly gateway: string;
-  readonly devices: readonly Device[];
+export interface Line
+  extends Pick<PollerOptions, 'connection' | 'driver' | 'settings' | 'data' | 'gateway' | 'devices'> {
   /** Whether devices that announce themselves are listened for. */
   readonly discover?: boolean;
 }

@@ -1,5 +1,4 @@
 /** One device on its wire: what to read next, and what its replies, its silence and the state of the wire mean for it. */
-
 import type { RunTurn } from '../field/turn.js';
 import type { Decoded, Device, DeviceState, Point, Samples } from '../model.js';
 import type { Repeated } from '../ops/repeated.js';

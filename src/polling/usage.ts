@@ -1,5 +1,4 @@
 /** How much of a wire's time turns really take, beside what was planned for it. A turn costs it two additions. */
-
 import { FULL_WIRE } from './load.js';
 
 /** Milliseconds between two samples, and how many make up what is told: the last minute. */
