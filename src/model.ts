@@ -157,10 +157,6 @@ export interface Batch {
   readonly flaws?: ReadonlyMap<number, Flaw>;
 }
 
-/** Lanes of delivery, in strict order. Events are accepted into `alarm` or `live`; what had to wait on disk leaves as `backlog`. */
-export const LANES = ['alarm', 'live', 'backlog'] as const;
-export type Lane = (typeof LANES)[number];
-
 /** What is kept of an upstream: what waits, by lane (the backlog is part of `live`), and what the upstream refused for good. */
 export const KEPT_LANES = ['alarm', 'live', 'rejected'] as const;
 export type KeptLane = (typeof KEPT_LANES)[number];

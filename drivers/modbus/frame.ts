@@ -2,7 +2,7 @@
 import type { Table } from './schema.js';
 
 /** Function codes that read, by table. */
-export const READ_FUNCTION: Record<Table, number> = { coil: 1, discrete: 2, holding: 3, input: 4 };
+const READ_FUNCTION: Record<Table, number> = { coil: 1, discrete: 2, holding: 3, input: 4 };
 
 /** Where the data of a read reply begins: after unit id, function and byte count. */
 export const DATA_AT = 3;

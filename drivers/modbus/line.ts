@@ -6,7 +6,6 @@ import { TidegateError } from '../../src/errors.js';
 import { Failure, judge, TIMEOUT } from './frame.js';
 import { ascii, datagrams, type Framing, rtu } from './framing.js';
 import { framingOf, lineOf, type ModbusConnection, serialOf } from './schema.js';
-
 import { openSerial, openSocket, openUdp, type Transport } from './transport.js';
 import { type Reply, typical, type Wire } from './wire.js';
 

@@ -5,7 +5,7 @@ import type { Price } from './price.js';
 import type { Limits, ModbusAddress, Table } from './schema.js';
 
 /** After so long, what was learned is tried again. */
-export const REVIEW_AFTER = 600_000;
+const REVIEW_AFTER = 600_000;
 
 interface KnownCell extends BadCell {
   reason: string;

@@ -8,7 +8,7 @@ import { useColor } from './terminal.js';
 export const EXIT = { ok: 0, failed: 1, usage: 2, config: 3, inUse: 4 } as const;
 
 /** The exit code that an error deserves. */
-export function exitCodeOf(error: unknown): number {
+function exitCodeOf(error: unknown): number {
   const first = error instanceof ProblemList ? error.errors[0] : error;
   if (!(first instanceof TidegateError)) return EXIT.failed;
   if (first.code === 'USAGE') return EXIT.usage;

@@ -1,5 +1,4 @@
 /** The live view: one snapshot of a gateway as lines for a terminal of any size. */
-
 import { expiryText } from '../ops/expiry.js';
 import { spanText } from '../ops/repeated.js';
 import { printable } from '../ops/text.js';

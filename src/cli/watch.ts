@@ -64,7 +64,7 @@ export interface Show {
 }
 
 /** The live view on a terminal; lines of JSON, or of text, where there is none. */
-export function openShow(json: boolean): Show {
+function openShow(json: boolean): Show {
   const out = process.stdout;
   if (json) return { show: (snapshot) => void out.write(`${toJson(snapshot)}\n`), close: () => {} };
   if (!out.isTTY)

@@ -9,18 +9,14 @@ import { connectionSchema, deviceSchema, type GatewayConfig, gatewaySchema, id, 
 import { resolveSecrets } from './secrets.js';
 import { type Path, Source } from './source.js';
 
-/** A `gateway.yaml` without problems, and the secrets in it, which no log may show. */
-export interface LoadedConfig {
+/** What can be said of a `gateway.yaml` that may be wrong: its sound parts, all its names, all its problems. */
+export interface ReadConfig {
   readonly config: GatewayConfig;
   readonly source: Source;
   /** What placeholders were replaced by: never to be logged. */
   readonly secrets: string[];
   /** Files that placeholders name. */
   readonly secretFiles: readonly string[];
-}
-
-/** What can be said of a `gateway.yaml` that may be wrong: its sound parts, all its names, all its problems. */
-export interface ReadConfig extends LoadedConfig {
   readonly problems: TidegateError[];
   /** Entries as written, also those that are wrong and so are not in `config`. */
   readonly written: Readonly<Record<Group, Readonly<Record<string, Keys>>>>;
@@ -34,14 +30,7 @@ const GROUPS: Readonly<Record<Group, ZodType>> = {
   upstreams: upstreamSchema,
 };
 
-/** Reads and checks `gateway.yaml`. @throws ProblemList with every problem in it */
-export function loadConfig(path: string): LoadedConfig {
-  const { problems, written: _, ...loaded } = readConfig(path);
-  if (problems.length > 0) throw new ProblemList(problems);
-  return loaded;
-}
-
-/** Like `loadConfig`, but goes on with the sound parts. @throws ProblemList when the file cannot be read as YAML */
+/** Reads and checks `gateway.yaml`; goes on with the sound parts. @throws ProblemList when the file cannot be read as YAML */
 export function readConfig(path: string): ReadConfig {
   const source = open(path);
   const problems: TidegateError[] = [];

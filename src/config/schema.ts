@@ -36,7 +36,7 @@ const patterns = z
   .transform((written) => [written].flat());
 
 /** What may register itself: found on a connection, fitting a profile, being what it says. */
-export const admissionSchema = z
+const admissionSchema = z
   .strictObject({
     connection: id.describe('Where it is found: one of `connections`, with `discover: true` or scanned.'),
     profile: patterns.describe(

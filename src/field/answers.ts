@@ -16,12 +16,6 @@ export interface Field {
   runOn(connection: string): RunTurn | undefined;
 }
 
-/** Asks for a device, by its id and the connection that it is on. */
-export interface DeviceRequest extends Request {
-  readonly device: string;
-  readonly connection: string;
-}
-
 /** The gateway does not have that connection: whoever asks may open it. */
 export interface NotHeld {
   readonly held: false;

@@ -63,7 +63,7 @@ export async function writeText(
  * A value from its text, as the point's type has it: a state's name, `true`, `21.5`, text, JSON.
  * @throws TidegateError WRITE_REFUSED
  */
-export function parseValue({ id, type, states }: Point, text: string): Value {
+function parseValue({ id, type, states }: Point, text: string): Value {
   const refused = (what: string) => new TidegateError('WRITE_REFUSED', `${id} cannot be written: "${text}" is ${what}`);
   if (states && [...states.values()].includes(text)) return text;
   if (type === 'string') return text;
