@@ -1,7 +1,7 @@
 /** `read` and `write` on a wire that can be opened only once: by way of the gateway that holds it, or on their own. */
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ask, heard } from '../support/asker.js';
-import { type Running, run, start } from '../support/command.js';
+import { type Running, run, runGateway } from '../support/command.js';
 import { frame, holdNext, type ModbusPeer, refusing, startModbusPeer } from '../support/modbus-peer.js';
 import { SiteFolder } from '../support/site-folder.js';
 
@@ -57,12 +57,7 @@ const tidegate = (...words: string[]) => run(words, { cwd: folder.path });
 const json = (text: string) => JSON.parse(text) as Record<string, unknown>;
 
 async function gateway(): Promise<Running> {
-  const running = start(['run'], { cwd: folder.path });
-  onTestFinished(async () => {
-    running.child.kill('SIGTERM');
-    await running.finished;
-  });
-  await running.seen(/"gateway started"/);
+  const running = await runGateway(folder.path);
   await running.seen(/"connected"/);
   return running;
 }

@@ -1,8 +1,8 @@
 /** `scan` and `decode` on a real wire: by way of the gateway that holds it, between its polls, or on a wire of their own. */
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ask, heard } from '../support/asker.js';
-import { type Running, run, start } from '../support/command.js';
+import { run, runGateway, start } from '../support/command.js';
 import {
   type Asked,
   frame,
@@ -46,12 +46,7 @@ const askedOf = (unit: number): Asked[] => peer.asked.filter((asked) => asked.un
 const until = (what: () => boolean): Promise<void> => expect.poll(what, { timeout: 15_000, interval: 5 }).toBe(true);
 
 async function gateway(): Promise<void> {
-  const running: Running = start(['run'], { cwd: folder.path });
-  onTestFinished(async () => {
-    running.child.kill('SIGTERM');
-    await running.finished;
-  });
-  await running.seen(/"gateway started"/);
+  const running = await runGateway(folder.path);
   await running.seen(/"connected"/);
 }
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { loadSite } from '../../src/site.js';
 import { type Peer, startPeer } from '../plugin/peer.js';
-import { type Running, run, start } from '../support/command.js';
+import { type Running, run, runGateway, start } from '../support/command.js';
 import { SiteFolder } from '../support/site-folder.js';
 
 const PLUGIN = fileURLToPath(new URL('../plugin/lines.js', import.meta.url));
@@ -44,15 +44,7 @@ const siteOf = (ports: Record<string, number>) => ({
   upstreams: { cloud: { url: 'mqtt://127.0.0.1:9' } },
 });
 
-async function gateway(): Promise<Running> {
-  const running = start(['run'], { cwd: folder.path });
-  onTestFinished(async () => {
-    running.child.kill('SIGTERM');
-    await running.finished;
-  });
-  await running.seen(/"gateway started"/);
-  return running;
-}
+const gateway = (): Promise<Running> => runGateway(folder.path);
 
 test('its keys are checked, its profiles proven, its devices simulated, read and written', async () => {
   folder.say(siteOf({ wire: 1 }));

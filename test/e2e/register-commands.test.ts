@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openJournal } from '../../src/devices/journal-file.js';
 import type { Registration } from '../../src/devices/registration.js';
-import { run, start } from '../support/command.js';
+import { type Running, run, runGateway } from '../support/command.js';
 import { CountingDevice } from '../support/counting-device.js';
 import { RegisterSite } from '../support/register-site.js';
 
@@ -27,15 +27,7 @@ const known = async (): Promise<Record<string, Registration>> => {
   return Object.fromEntries(all.map((device) => [device.id, device]));
 };
 
-async function gateway(): Promise<ReturnType<typeof start>> {
-  const running = start(['run'], { cwd: site.path });
-  onTestFinished(async () => {
-    running.child.kill('SIGKILL');
-    await running.finished;
-  });
-  await running.seen(/"gateway started"/);
-  return running;
-}
+const gateway = (): Promise<Running> => runGateway(site.path);
 
 describe('while no gateway runs', () => {
   test('devices are added, disabled, enabled, retired and taken back; the next start polls what it should', async () => {

@@ -1,5 +1,5 @@
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { type Running, run, start } from '../support/command.js';
+import { beforeEach, expect, test } from 'vitest';
+import { type Running, run, runGateway } from '../support/command.js';
 import { SiteFolder, type Written } from '../support/site-folder.js';
 
 /** Devices and a broker that nobody answers for, on a port that refuses. */
@@ -16,15 +16,9 @@ beforeEach(() => {
   folder = new SiteFolder();
 });
 
-async function gateway(written: Written): Promise<Running> {
+function gateway(written: Written): Promise<Running> {
   folder.say(written);
-  const running = start(['run'], { cwd: folder.path });
-  onTestFinished(async () => {
-    running.child.kill('SIGTERM');
-    await running.finished;
-  });
-  await running.seen(/"gateway started"/);
-  return running;
+  return runGateway(folder.path);
 }
 
 const reload = (...flags: string[]) => run(['reload', ...flags], { cwd: folder.path });

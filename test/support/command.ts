@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 
 /** The command's file. */
 export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -64,4 +65,15 @@ export function run(
   options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string } = {},
 ): Promise<Finished> {
   return start(words, options).finished;
+}
+
+/** `tidegate run` in a folder, once it runs. It ends with the test. */
+export async function runGateway(cwd: string): Promise<Running> {
+  const running = start(['run'], { cwd });
+  onTestFinished(async () => {
+    running.child.kill('SIGTERM');
+    await running.finished;
+  });
+  await running.seen(/"gateway started"/);
+  return running;
 }
