@@ -18,14 +18,16 @@ export class Memory implements Lessons {
   readonly #cuts = new Set<string>();
   readonly #bad = new Map<string, KnownCell>();
   #cutsUntil = 0;
+  readonly #limits: Limits;
   readonly #price: () => Price;
 
   /** `price` is asked before each read: when it gives another one, plans are made anew. */
   constructor(
     readonly unit: number,
-    readonly limits: Limits,
+    limits: Limits,
     price: () => Price,
   ) {
+    this.#limits = limits;
     this.#price = price;
   }
 
@@ -38,7 +40,7 @@ export class Memory implements Lessons {
     const price = this.#price();
     let plan = this.#plans.get(points);
     if (plan?.price !== price) {
-      plan = planReads(this.unit, points, this.limits, this, price, plan?.first);
+      plan = planReads(this.unit, points, this.#limits, this, price, plan?.first);
       this.#plans.set(points, plan);
     }
     return plan;

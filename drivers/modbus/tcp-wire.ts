@@ -7,6 +7,7 @@ import type TcpPort from 'modbus-serial/ports/tcpport.js';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import { dial } from './dial.js';
 import { isWellFormed, judge, TIMEOUT } from './frame.js';
+import { hangUp } from './transport.js';
 import { type Reply, typical, type Wire } from './wire.js';
 
 /** Where to connect, and how long to wait. */
@@ -92,17 +93,9 @@ class TcpWire implements Wire {
     });
   }
 
-  /** Rejects all that is pending and closes the socket, within half a second whatever the other side does. */
   close(): Promise<void> {
     this.#break('closed');
-    if (this.#socket.closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, 500);
-      this.#socket.once('close', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    return hangUp(this.#socket);
   }
 
   #pump(): void {

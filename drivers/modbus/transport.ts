@@ -1,6 +1,7 @@
 /** What a line is made of: a serial port, a TCP connection to a gateway, or a UDP socket. Moves bytes, knows no Modbus. */
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
+import type { Socket } from 'node:net';
 import { messageOf, TidegateError } from '../../src/errors.js';
 import { dial } from './dial.js';
 import type { SerialSettings } from './schema.js';
@@ -34,11 +35,14 @@ export async function openSocket(place: { host: string; port: number }, timeout:
       socket.on('close', () => onEnd('closed by the other side'));
       if (socket.destroyed) onEnd('closed by the other side');
     },
-    close() {
-      socket.destroy();
-      return socket.closed ? Promise.resolve() : inTime((done) => socket.once('close', done));
-    },
+    close: () => hangUp(socket),
   };
+}
+
+/** Ends a TCP connection. Never throws; resolves within half a second. */
+export function hangUp(socket: Socket): Promise<void> {
+  socket.destroy();
+  return socket.closed ? Promise.resolve() : inTime((done) => socket.once('close', done));
 }
 
 /**

@@ -15,24 +15,12 @@ const TLS = /^(ERR_(TLS|SSL)_|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(GET|VERIFY
 /** Why the broker does not let us in; with the cause when it is more than a closed connection. */
 export function refusalOf(error: Coded, client: MqttClient, broker: string): TidegateError {
   const { code } = error;
-  if (typeof code === 'number') {
-    const why = ours(reasonText(code, client.serverProperties));
-    return new TidegateError(
-      WHO_WE_ARE.has(code) ? 'LINK_REFUSED' : 'LINK_DOWN',
-      `${broker} refuses the connection: ${why}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  const refused = typeof code === 'string' && TLS.test(code);
-  return new TidegateError(
-    refused ? 'LINK_REFUSED' : 'LINK_DOWN',
-    `cannot connect to ${broker}: ${ours(errorText(error))}`,
-    {
-      cause: error,
-    },
-  );
+  const refused = typeof code === 'number';
+  const final = refused ? WHO_WE_ARE.has(code) : typeof code === 'string' && TLS.test(code);
+  const message = refused
+    ? `${broker} refuses the connection: ${ours(reasonText(code, client.serverProperties))}`
+    : `cannot connect to ${broker}: ${ours(errorText(error))}`;
+  return new TidegateError(final ? 'LINK_REFUSED' : 'LINK_DOWN', message, { cause: error });
 }
 
 /** Why a connection was lost; with the cause when there is more to it than a closed connection. */

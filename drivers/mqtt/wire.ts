@@ -228,10 +228,8 @@ export class Wire {
         if (error) reject(error);
         else resolve();
       };
-      const timer = setTimeout(() => {
-        const error = late(`the broker did not confirm ${what} within ${this.timeout / 1_000} s`);
-        settle(error);
-      }, this.timeout);
+      const silent = `the broker did not confirm ${what} within ${this.timeout / 1_000} s`;
+      const timer = setTimeout(() => settle(late(silent)), this.timeout);
       this.#pending.add(settle);
       send((error) => settle(error ? new TidegateError('LINK_DOWN', errorText(error), { cause: error }) : undefined));
     });
