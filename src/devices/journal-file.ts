@@ -23,7 +23,7 @@ export interface JournalOpened {
 }
 
 /**
- * Reads the journal of a data folder and changes nothing; of a damaged one all that can be read is told.
+ * Reads a journal's file and changes nothing; of a damaged one all that can be read is told.
  * @throws TidegateError REGISTER_STORE
  */
 export function readJournal(path: string): JournalEntry[] {
