@@ -44,7 +44,7 @@ async function overRelay(): Promise<DriverBench> {
     data: folder.data,
     connection: {
       endpoint: `opc.tcp://127.0.0.1:${relay.port}`,
-      timeout: '500ms',
+      timeout: '1s',
       connect_timeout: '5s',
       keep_alive: '400ms',
     },
