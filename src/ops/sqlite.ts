@@ -1,10 +1,13 @@
 /**
- * better-sqlite3, with statements that are prepared once and kept. That is quicker; and Node 24.19 to 24.21 ends the process when a
- * statement of a better-sqlite3 that was built on the spot is collected as garbage (`node::ObjectWrap` asks for an environment in its
- * destructor, and there is none), or a database. So neither ever is: what was opened stays, closed, for the life of its thread.
+ * better-sqlite3, with statements that are prepared once and kept: that is quicker. And Node 24 ends the process, from 24.19 on, when a
+ * statement or a database of a better-sqlite3 that was built on the spot is collected as garbage (`node::ObjectWrap` asks for an environment
+ * in its destructor, and there is none). So neither is, there: what was opened stays, closed, for the life of its thread.
  */
 import Sqlite from 'better-sqlite3';
 
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+const COLLECTING_ABORTS = major === 24 && minor >= 19;
+/** Two kilobytes for each that was opened. */
 const kept: Database[] = [];
 
 /** A connection. SQL must not be put together from values: each text is a statement that stays. */
@@ -14,7 +17,7 @@ export class Database extends Sqlite {
   /** @throws SqliteError when there is no such file, or it cannot be opened */
   constructor(path: string, options?: Sqlite.Options) {
     super(path, options);
-    kept.push(this);
+    if (COLLECTING_ABORTS) kept.push(this);
   }
 
   override prepare: Sqlite.Database['prepare'] = (sql: string) => {
