@@ -13,9 +13,10 @@ import {
 } from 'node-opcua-client';
 import type { BrowsedNode } from '../../src/driver.js';
 import { TidegateError } from '../../src/errors.js';
-import type { PointType, Value } from '../../src/model.js';
+import type { PointAccess, PointType, Value } from '../../src/model.js';
 import { writeName } from './address.js';
 import { builtInName } from './built-in.js';
+import { declaredOf } from './declared.js';
 import { type States, statesOf } from './enumerations.js';
 import type { Nodes } from './nodes.js';
 import { openStructures } from './reader.js';
@@ -115,10 +116,11 @@ function isAside({ browseName, nodeId, referenceTypeId }: ReferenceDescription, 
   return (path === '' && nodeId.namespace === 0) || referenceTypeId.toString() === PROPERTY;
 }
 
-/** What a variable holds, whether it can be written, and what its numbers are called. */
+/** What a variable holds, or is declared to hold, how it can be accessed, and what its numbers are called. */
 interface Described {
   readonly value: DataValue | undefined;
-  readonly writable: boolean;
+  readonly type: PointType;
+  readonly access: PointAccess;
   readonly states: States | undefined;
 }
 
@@ -136,7 +138,12 @@ async function describe(
   );
   const results = await wire.read(asked);
   await openStructures(wire, results);
-  const numbers = variables.filter((_, at) => (results[2 * at]?.value?.dataType as number | undefined) === INT32);
+  const held = await shapesOf(
+    wire,
+    variables.map(({ nodeId }) => nodeId as NodeId),
+    variables.map((_, at) => results[2 * at]?.value as Variant | undefined),
+  );
+  const numbers = variables.filter((_, at) => held[at]?.dataType === INT32);
   const states = await statesOf(
     wire,
     nodes,
@@ -144,12 +151,42 @@ async function describe(
   );
   const described = new Map<ReferenceDescription, Described>();
   variables.forEach((variable, at) => {
-    const level: unknown = results[2 * at + 1]?.value?.value;
-    // CurrentWrite is bit 1 of the access level (OPC UA Part 3 §8.57).
-    const writable = typeof level === 'number' && (level & 2) !== 0;
-    described.set(variable, { value: results[2 * at], writable, states: states.get(numbers.indexOf(variable)) });
+    described.set(variable, {
+      value: results[2 * at],
+      type: typeOf(held[at]),
+      access: accessOf(results[2 * at + 1]?.value?.value),
+      states: states.get(numbers.indexOf(variable)),
+    });
   });
   return children.map((child) => described.get(child));
+}
+
+/** What variables hold; of those that tell no value, such as one that is only written, what they are declared to hold. */
+async function shapesOf(
+  wire: Wire,
+  variables: readonly NodeId[],
+  held: readonly (Variant | undefined)[],
+): Promise<(Variant | undefined)[]> {
+  const silent = [...variables.keys()].filter((index) => !held[index]?.dataType);
+  const declared = await declaredOf(
+    wire,
+    silent.map((index) => variables[index] as NodeId),
+  );
+  const shapes = [...held];
+  silent.forEach((index, at) => {
+    shapes[index] = declared[at];
+  });
+  return shapes;
+}
+
+function typeOf(variant: Variant | undefined): PointType {
+  return variant?.arrayType === 0 ? (TYPES[builtInName(variant.dataType)] ?? 'json') : 'json';
+}
+
+/** By the lowest bits of the access level, CurrentRead and CurrentWrite (OPC UA Part 3 §8.57). */
+function accessOf(level: unknown): PointAccess {
+  if (typeof level !== 'number' || (level & 2) === 0) return 'read';
+  return (level & 1) === 0 ? 'write' : 'read-write';
 }
 
 /** False for siblings of one browse name, which servers have: a path would find only the first. */
@@ -175,9 +212,8 @@ function nodeOf(
   const title = displayName.text ?? name ?? '';
   if (!described) return { path, id, name: title, kind: 'folder' };
   const variant = described.value?.value as unknown as Variant | undefined;
-  const type = variant && variant.arrayType === 0 ? (TYPES[builtInName(variant.dataType)] ?? 'json') : 'json';
-  const { writable, states } = described;
-  const point = { node: id, type, ...(states && { states }), ...(writable && { access: 'read-write' }) };
+  const { type, access, states } = described;
+  const point = { node: id, type, ...(states && { states }), ...(access !== 'read' && { access }) };
   const raw = shownValue(type, variant);
   const value = (states && typeof raw === 'number' && states[raw]) || raw;
   const example = states && value === raw ? {} : exampleOf(id, variant, raw);

@@ -13,7 +13,7 @@ import { BUILT_IN, builtInName } from './built-in.js';
 import type { Nodes, Place } from './nodes.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
 import { flawOf, isBad, isGone, isSilence, type Status } from './status.js';
-import { decode, Unfit, type Variant } from './values.js';
+import { decode, Unfit, unlikeRange, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
 /** The library's class of ranges, which it keeps to itself. */
@@ -46,7 +46,9 @@ export function judge(
 ): { value: Value; flaw?: Flaw | undefined } {
   const flaw = flawOf(statusCode);
   if (isBad(statusCode)) return { value: null, flaw };
-  const decoded = decode(point.type, (value ?? NOTHING) as Variant);
+  const variant = (value ?? NOTHING) as Variant;
+  const { range } = point.address;
+  const decoded = (range !== undefined && unlikeRange(range, variant)) || decode(point.type, variant);
   return decoded instanceof Unfit
     ? { value: null, flaw: { quality: 'bad', reason: decoded.reason } }
     : { value: decoded, flaw };

@@ -24,6 +24,9 @@ export class Unfit {
   }
 }
 
+/** The end of time of OPC UA (Part 6 §5.2.2.5), by which whoever sends more means no time in particular. */
+const LATEST = Date.UTC(9999, 11, 31, 23, 59, 59);
+
 const T = Object.fromEntries(BUILT_IN) as Readonly<Record<string, number>>;
 
 const RANGES: Partial<Record<PointType, readonly [least: number, most: number]>> = {
@@ -42,6 +45,17 @@ export function decode(type: PointType, variant: Variant): Value | Unfit {
   if (elements?.length === 1) return decodeScalar(type, dataType, elements[0]);
   const count = elements?.length ?? 0;
   return new Unfit(`is an array of ${count}, not one ${type}: write type: json, or a range`);
+}
+
+/** Says so when there is more than a range asks for: the server takes no notice of ranges, and to write one would replace everything. */
+export function unlikeRange(range: string, { arrayType, value }: Variant): Unfit | undefined {
+  const count = arrayType === 0 ? 0 : ((value as ArrayLike<unknown> | null)?.length ?? 0);
+  const most = range.split(',').reduce((product, part) => {
+    const [first = 0, last = first] = part.split(':').map(Number);
+    return product * (last - first + 1);
+  }, 1);
+  if (count <= most) return undefined;
+  return new Unfit(`the server takes no notice of range, and tells ${count} elements: write type: json, without range`);
 }
 
 function decodeScalar(type: PointType, dataType: number, value: unknown): Value | Unfit {
@@ -78,7 +92,7 @@ function numberOf(dataType: number, value: unknown): number | undefined {
   if (dataType === T.Float) return asFloat32(value as number);
   if (isWide(dataType)) return Number(wideValue(dataType, value));
   if (isWhole(dataType)) return value as number;
-  return dataType === T.DateTime ? (value as Date).getTime() : undefined;
+  return dataType === T.DateTime ? timeOf(value) : undefined;
 }
 
 function whole(type: PointType, dataType: number, value: unknown): Value | Unfit {
@@ -96,10 +110,15 @@ function wide(type: PointType, dataType: number, value: unknown): Value | Unfit 
   let number: bigint;
   if (isWide(dataType)) number = wideValue(dataType, value);
   else if (isWhole(dataType)) number = BigInt(value as number);
-  else if (dataType === T.DateTime) number = BigInt((value as Date).getTime());
+  else if (dataType === T.DateTime) number = BigInt(timeOf(value));
   else return unlike(type, dataType);
   const fits = type === 'uint64' ? number >= 0n : number <= 0x7fff_ffff_ffff_ffffn;
   return fits ? number : new Unfit(`${number} is beyond ${type}`);
+}
+
+/** A DateTime in milliseconds since 1970. */
+function timeOf(value: unknown): number {
+  return Math.min((value as Date).getTime(), LATEST);
 }
 
 /** The library keeps 64-bit integers as their upper and lower 32 bits. */
@@ -116,7 +135,7 @@ function textOf(dataType: number, value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   switch (dataType) {
     case T.DateTime:
-      return (value as Date).toISOString();
+      return new Date(timeOf(value)).toISOString();
     case T.ByteString:
       return Buffer.from(value as Uint8Array).toString('base64');
     case T.LocalizedText:

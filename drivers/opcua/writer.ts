@@ -2,12 +2,13 @@
 import { Variant as LibraryVariant, WriteRequest } from 'node-opcua-client';
 import { TidegateError } from '../../src/errors.js';
 import type { Device, Point, Value } from '../../src/model.js';
+import { declaredOf } from './declared.js';
 import { encode } from './encode.js';
 import type { Nodes } from './nodes.js';
 import { type Asked, askFor, readAsked } from './reader.js';
 import type { OpcuaAddress, OpcuaDevice } from './schema.js';
 import { isBad, nameOf, type Status, wordsOf } from './status.js';
-import { Unfit, type Variant } from './values.js';
+import { Unfit, unlikeRange, type Variant } from './values.js';
 import { Fault, type Wire } from './wire.js';
 
 /** What a server answers when it may take the same value later. */
@@ -31,7 +32,9 @@ export async function writePoint(
     const [place] = await nodes.find(device, [point]);
     if (place === undefined || typeof place === 'string') throw refuse(place ?? 'no such node');
     const ask = askFor(place, point);
-    const encoded = encode(await heldBy(wire, ask), raw);
+    const held = await heldBy(wire, ask);
+    const { range } = point.address;
+    const encoded = (range !== undefined && unlikeRange(range, held)) || encode(held, raw);
     if (encoded instanceof Unfit) throw refuse(encoded.reason);
     const request = new WriteRequest({
       nodesToWrite: [{ ...ask, value: { value: new LibraryVariant(encoded as object) } }],
@@ -56,7 +59,7 @@ async function heldBy(wire: Wire, ask: Asked): Promise<Variant> {
   const [now] = await readAsked(wire, [ask]);
   const held = now?.value as unknown as Variant | undefined;
   if (held && held.dataType !== 0) return held;
-  const declared = await wire.session.getBuiltInDataType(ask.nodeId).catch(() => undefined);
-  if (declared) return { dataType: declared, arrayType: 0, value: null };
+  const [declared] = await declaredOf(wire, [ask.nodeId]);
+  if (declared) return declared;
   throw new Fault(now?.statusCode ?? { value: 0x8000_0000, name: 'BadTypeMismatch' });
 }

@@ -122,7 +122,7 @@ describe('in this order', () => {
 
   test('a profile of everything is one of the plant', async () => {
     const everything = await tidegate('browse', 'press', '--save', 'acme/everything');
-    expect(everything.stdout).toMatch(/^34 points written/);
+    expect(everything.stdout).toMatch(/^37 points written/);
     expect(readFileSync(join(cwd, 'device-profiles/acme/everything.yaml'), 'utf8')).not.toMatch(
       /eu_range|server_status/,
     );

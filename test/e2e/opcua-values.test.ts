@@ -3,7 +3,8 @@ import type { BrowsedNode } from '../../src/driver.js';
 import { isKind } from '../../src/errors.js';
 import { Structure } from '../../src/model.js';
 import { opcuaBench } from '../support/opcua-bench.js';
-import { PRESS } from '../support/opcua-peer.js';
+import { Told } from '../support/opcua-listener.js';
+import { PRESS, startPeer } from '../support/opcua-peer.js';
 import { deviceOf, nodeOf, pointOf } from '../support/opcua-points.js';
 import { ODD_IDS } from '../support/opcua-press.js';
 
@@ -33,6 +34,7 @@ test('every kind of value, as its point asks for it', async () => {
     pointOf('float64', 'Temp', { path: `/Objects/nsu=${PRESS};Press/nsu=${PRESS};Temp` }),
     pointOf('float64', 'Temp', { path: `/Objects/nsu=${PRESS};Press/Missing` }),
     pointOf('float64', 'Temp', { path: '/Objects/nsu=urn:nobody;Press' }),
+    pointOf('string', 'Forever'),
   ];
   const { values, flaws, answered } = await (await connect()).read(deviceOf(points), points, { signal });
   expect(answered).toBe(true);
@@ -55,6 +57,7 @@ test('every kind of value, as its point asks for it', async () => {
     21.5,
     null,
     null,
+    '9999-12-31T23:59:59.000Z',
   ]);
   const told = [...(flaws ?? [])].sort(([a], [b]) => a - b).map(([index, { reason }]) => [index, reason]);
   expect(told).toEqual([
@@ -118,6 +121,8 @@ describe('writing', () => {
     ['Running', 'bool', false as never, false],
     ['Name', 'string', 'Pressé' as never, 'Pressé'],
     ['Levels', 'json', new Structure('[4,5]') as never, { 0: 4, 1: 5 }],
+    ['Reset', 'bool', true as never, true],
+    ['Recipe', 'json', new Structure('[4,5,6]') as never, { 0: 4, 1: 5, 2: 6 }],
   ];
   test.each(writes)('%s as the server’s type', async (node, type, raw, held) => {
     const session = await connect();
@@ -143,6 +148,28 @@ describe('writing', () => {
   });
 });
 
+test('a server that takes no notice of ranges: nothing of it passes for a part, and nothing is written over the whole', async () => {
+  const peer = await startPeer({ identity: bench.identity, noRanges: true });
+  try {
+    const session = await connect({ endpoint: peer.endpoint });
+    const one = pointOf('float64', 'Levels', { id: 'one', range: '1', access: 'read-write' });
+    const points = [one, pointOf('json', 'Levels', { id: 'some', range: '0:1' })];
+    const device = deviceOf(points);
+    const reason = 'the server takes no notice of range, and tells 3 elements: write type: json, without range';
+    const read = await session.read(device, points, { signal });
+    expect(read.values).toEqual([null, null]);
+    expect([...(read.flaws?.values() ?? [])]).toEqual(points.map(() => ({ quality: 'bad', reason })));
+    const told = new Told();
+    await session.subscribe?.(device, points, told);
+    await told.until(() => told.latest.size === 2);
+    expect([...told.latest.values()]).toEqual([null, null]);
+    await expect(session.write?.(device, one, 9, signal)).rejects.toThrow(reason);
+    expect(await peer.tell({ what: 'read', node: 'Levels' })).toEqual({ 0: 1.5, 1: 2.5, 2: 3.5 });
+  } finally {
+    await peer.kill();
+  }
+});
+
 test('browsing gives what a profile needs', async () => {
   const session = await connect();
   const list = async (path: string): Promise<BrowsedNode[]> => {
@@ -155,6 +182,12 @@ test('browsing gives what a profile needs', async () => {
   const inside = await list(press?.path ?? '');
   const setpoint = inside.find(({ name }) => name === 'Setpoint');
   expect(setpoint?.point).toEqual({ node: nodeOf('Setpoint'), type: 'int16', access: 'read-write' });
+  expect(inside.find(({ name }) => name === 'Reset')?.point).toEqual({
+    node: nodeOf('Reset'),
+    type: 'bool',
+    access: 'write',
+  });
+  expect(inside.find(({ name }) => name === 'Recipe')?.point).toMatchObject({ type: 'json', access: 'write' });
   expect(inside.find(({ name }) => name === 'Temp')).toMatchObject({
     value: 21.5,
     point: { node: nodeOf('Temp'), type: 'float64' },

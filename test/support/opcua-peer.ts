@@ -35,6 +35,8 @@ export interface Plant {
   /** Milliseconds after which the keys of a channel have to be renewed. */
   readonly keysLast?: number;
   readonly noSubscriptions?: boolean;
+  /** Takes no notice of ranges: it tells arrays whole, and writes what it is given in their place. */
+  readonly noRanges?: boolean;
   /** Answers so many requests for monitored items, and refuses all others as a whole. */
   readonly itemRequests?: number;
   /** Namespaces before that of the press, so that its number differs. */

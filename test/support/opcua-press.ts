@@ -12,8 +12,13 @@ type Variable = ReturnType<ReturnType<Space['getOwnNamespace']>['addVariable']>;
 /** Variables by the text of their node id. */
 export type Variables = Map<string, Variable>;
 
-/** Variable → its type, its value, and whether it can be written; a type in brackets is an array. */
-const HOLDS: readonly [name: string, type: string, value: unknown, access?: 'write'][] = [
+/** Whether a variable can be written, or only be written. */
+type Access = 'write' | 'write-only';
+
+const LEVELS: Readonly<Record<Access, string>> = { write: 'CurrentRead | CurrentWrite', 'write-only': 'CurrentWrite' };
+
+/** Variable → its type, its value, and how it is accessed; a type in brackets is an array. */
+const HOLDS: readonly [name: string, type: string, value: unknown, access?: Access][] = [
   ['Temp', 'Double', 21.5],
   ['Speed', 'Float', 230.15],
   ['Pieces', 'UInt32', 4_000_000_000],
@@ -27,6 +32,10 @@ const HOLDS: readonly [name: string, type: string, value: unknown, access?: 'wri
   ['Gain', 'Float', 1.5, 'write'],
   ['Levels', '[Double]', [1.5, 2.5, 3.5], 'write'],
   ['Started', 'DateTime', new Date(Date.UTC(2026, 0, 2, 3, 4, 5)), 'write'],
+  // As the greatest number of 100 nanoseconds is told, which means no time in particular.
+  ['Forever', 'DateTime', new Date(910_692_730_085_477)],
+  ['Reset', 'Boolean', false, 'write-only'],
+  ['Recipe', '[Int16]', [1, 2], 'write-only'],
   ['Blob', 'ByteString', Buffer.from('hello')],
   ['Title', 'LocalizedText', { text: 'Presse', locale: 'de' }],
   ['Locked', 'Double', 1],
@@ -50,7 +59,7 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
   const own = space.registerNamespace(PRESS);
   const press = own.addFolder(space.rootFolder.objects, { browseName: 'Press', nodeId: 's=Press' });
   const variables = new Map<string, Variable>();
-  const add = (name: string, written: string, held: unknown, access?: 'write'): Variable => {
+  const add = (name: string, written: string, held: unknown, access?: Access): Variable => {
     const array = written.startsWith('[');
     const type = array ? written.slice(1, -1) : written;
     const variable = own.addVariable({
@@ -59,8 +68,8 @@ export async function fillPress(server: OPCUAServer, { before = [], many = 0 }: 
       nodeId: `s=${name}`,
       dataType: type,
       ...(array && { valueRank: 1 }),
-      accessLevel: access ? 'CurrentRead | CurrentWrite' : 'CurrentRead',
-      userAccessLevel: access ? 'CurrentRead | CurrentWrite' : 'CurrentRead',
+      accessLevel: access ? LEVELS[access] : 'CurrentRead',
+      userAccessLevel: access ? LEVELS[access] : 'CurrentRead',
       minimumSamplingInterval: 0,
     });
     const dataType = DataType[type as 'Double'];

@@ -11,7 +11,7 @@ import type { Order, Plant } from './opcua-peer.js';
 import { fillPress, restore, type Variables } from './opcua-press.js';
 import { TYPES_NODESET } from './opcua-types.js';
 
-const { SecurityTokenRequestType, ServiceFault, StatusCodes, Variant } = await loadLibrary();
+const { ReadValueId, SecurityTokenRequestType, ServiceFault, StatusCodes, Variant } = await loadLibrary();
 const { nodesets } = await import('node-opcua-nodesets');
 const plant = JSON.parse(process.argv[2] ?? '{}') as Plant;
 const certificate = new X509Certificate(plant.identity.certificate);
@@ -65,6 +65,7 @@ server.on('newChannel', (channel: ServerSecureChannelLayer) => {
   };
 });
 if (plant.itemRequests !== undefined) refuseItems(server, plant.itemRequests);
+if (plant.noRanges) server.on('request', (request: object) => forgetRanges(request));
 await server.start();
 process.on('message', (order: Order) => {
   void obey(order).then((answer) => process.send?.({ answer: answer ?? null }));
@@ -88,7 +89,7 @@ async function obey(order: Order): Promise<unknown> {
       return undefined;
     }
     case 'read':
-      return variables.get(order.node)?.readValue().value.value;
+      return held(variables.get(order.node));
     case 'remove': {
       const variable = variables.get(order.node);
       if (variable) server.engine.addressSpace?.deleteNode(variable);
@@ -124,6 +125,24 @@ async function obey(order: Order): Promise<unknown> {
       await server.shutdown(order.grace ?? 0);
       return undefined;
   }
+}
+
+/** What a variable holds, also one that nobody may read. */
+function held(variable: unknown): unknown {
+  return (variable as { $dataValue: { value: { value: unknown } } } | undefined)?.$dataValue.value.value;
+}
+
+/** Makes a request be about all of each value. */
+function forgetRanges({ nodesToRead, nodesToWrite, itemsToCreate }: RangedRequest): void {
+  const items = itemsToCreate?.map(({ itemToMonitor }) => itemToMonitor);
+  for (const one of [nodesToRead, nodesToWrite, items].flatMap((list) => list ?? []))
+    one.indexRange = new ReadValueId({}).indexRange;
+}
+
+interface RangedRequest {
+  readonly nodesToRead?: readonly { indexRange: unknown }[];
+  readonly nodesToWrite?: readonly { indexRange: unknown }[];
+  readonly itemsToCreate?: readonly { readonly itemToMonitor: { indexRange: unknown } }[];
 }
 
 /** From one request on, a fault instead of an answer. */
