@@ -373,9 +373,11 @@ function parseNumber(text: string): number {
 
 const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
-/** Collects `key=value`. */
-function parsePair(text: string, before?: readonly string[]): string[] {
-  if (!/^[^=]+=/.test(text)) throw new InvalidArgumentError('Write a name, = and a value.');
+/** Collects `key=value`, each key once. */
+function parsePair(text: string, before: readonly string[] = []): string[] {
+  const [key] = /^[^=]+=/.exec(text) ?? [];
+  if (key === undefined) throw new InvalidArgumentError('Write a name, = and a value.');
+  if (before.some((pair) => pair.startsWith(key))) throw new InvalidArgumentError(`${key} was given before.`);
   return collect(text, before);
 }
 function parsePort(text: string): number {

@@ -58,7 +58,10 @@ function placesOf(site: Site, connection: string, { from, to }: ScanCommand): re
     const hint = `There is: ${[...site.drivers.keys()].join(', ')}`;
     throw new TidegateError('USAGE', `no connection is called "${connection}"`, { hint });
   }
-  if (!driver.places) throw new TidegateError('USAGE', `the driver ${driver.name} has no places to look at`);
+  if (!driver.places)
+    throw new TidegateError('USAGE', `the driver ${driver.name} has no places to look at`, {
+      hint: 'Devices that announce themselves are found with `discover: true` (docs/devices.md).',
+    });
   const [first, last] = [from ?? driver.places[0], to ?? driver.places[1]];
   if (first >= driver.places[0] && last <= driver.places[1] && first <= last) return [first, last];
   throw new TidegateError('USAGE', `${first} to ${last} are not places of the driver ${driver.name}`, {

@@ -19,7 +19,9 @@ export async function scanPlace({ session, signal }: Turn, place: number): Promi
  */
 export async function decodeAt({ session, signal }: Turn, device: Device, place: string): Promise<Decoding> {
   if (!session.decode)
-    throw new TidegateError('USAGE', 'this driver has nothing to decode: its values carry their types');
+    throw new TidegateError('USAGE', 'this driver has nothing to decode: its values carry their types', {
+      hint: '`tidegate read` shows them.',
+    });
   return session.decode(device, place, signal);
 }
 
@@ -28,7 +30,10 @@ export async function decodeAt({ session, signal }: Turn, device: Device, place:
  * @throws TidegateError USAGE when the driver has none or there is no such place, and of kind `reconnect`
  */
 export async function browseAt({ session, signal }: Turn, path: string): Promise<BrowsedNode[]> {
-  if (!session.browse) throw new TidegateError('USAGE', 'this driver has nothing to browse');
+  if (!session.browse)
+    throw new TidegateError('USAGE', 'this driver has nothing to browse: its devices keep no names', {
+      hint: 'What a device has is in its profile; `tidegate read` shows it.',
+    });
   const nodes: BrowsedNode[] = [];
   for await (const node of session.browse(path, signal)) nodes.push(node);
   return nodes;

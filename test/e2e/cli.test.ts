@@ -34,6 +34,7 @@ describe('the command line itself', () => {
     [['simulate', 'eastron/sdm630', '--port', '70000'], /Write a number from 0 to 65535/],
     [['demo', '--cut-after', '20'], /such as 500ms, 10s or 2m/],
     [['devices', 'aprove', 'x'], /no command of devices is called "aprove".*\n.*did you mean "approve"/],
+    [['devices', 'add', 'm', '--set', 'unit=1', '--set', 'unit=2'], /unit= was given before/],
     [['scan', 'meters', '--from', 'one'], /Write a whole number/],
     [['decode', 'meter-1', '52', '--expect', '230,5'], /Write a number, such as 230\.5/],
     [['simulate', 'eastron/sdm630', '--baud', '9600'], /--serial/],
