@@ -52,7 +52,7 @@ export async function dial(connection: OpcuaConnection, context: DriverContext, 
     ...(server && { serverCertificate: endpoint.serverCertificate }),
   });
   try {
-    await within(connection, line.client.connect(connection.endpoint));
+    await within(connection, openChannel(line.client, connection, identity));
     // Over the channel that is now secure: what was offered before may have been forged on the way.
     chooseEndpoint(await within(connection, line.client.getEndpoints()), connection);
     const session = await within(connection, line.client.createSession(userOf(connection)));
@@ -60,6 +60,18 @@ export async function dial(connection: OpcuaConnection, context: DriverContext, 
   } catch (error) {
     line.cut();
     throw asLinkError(error, connection, identity);
+  }
+}
+
+/** @throws TidegateError LINK_REFUSED when the server ends it: many do so with whoever they do not trust, without a word */
+async function openChannel(client: OPCUAClient, connection: OpcuaConnection, identity: Identity): Promise<void> {
+  try {
+    await client.connect(connection.endpoint);
+  } catch (error) {
+    const secured = securityOf(connection).policy !== SecurityPolicy.None;
+    if (secured && /disconnected|ECONNRESET|ended|closed/i.test(messageOf(error)) && !statusOf(error))
+      throw untrusting('it ended the connection instead of securing it', identity, error);
+    throw error;
   }
 }
 
@@ -227,10 +239,10 @@ function within<T>({ connect_timeout: timeout }: OpcuaConnection, work: Promise<
 }
 
 /** What the library says, in our words. */
-function asLinkError(error: unknown, { endpoint }: OpcuaConnection, { certificate }: Identity): TidegateError {
+function asLinkError(error: unknown, { endpoint }: OpcuaConnection, identity: Identity): TidegateError {
   if (error instanceof TidegateError) return error;
   const text = messageOf(error).replaceAll(/\s+/g, ' ').trim();
-  const [status] = /\bBad[A-Z]\w+/.exec(text) ?? [];
+  const status = statusOf(error);
   const detail = { cause: error };
   if (/ECONNREFUSED/.test(text)) return new TidegateError('LINK_DOWN', `nobody listens at ${endpoint}`, detail);
   if (/^Bad(Identity|User)/.test(status ?? ''))
@@ -238,12 +250,7 @@ function asLinkError(error: unknown, { endpoint }: OpcuaConnection, { certificat
       hint: 'Check username and password, or the certificate of the user, and what the server lets them do.',
       cause: error,
     });
-  if (/^Bad(SecurityChecksFailed|Certificate)/.test(status ?? ''))
-    return new TidegateError(
-      'LINK_REFUSED',
-      `the server does not trust our certificate (${status}), SHA-1 ${certificate.fingerprint.replaceAll(':', '').toLowerCase()}`,
-      { hint: 'Trust it in the server: `tidegate trust export` writes it to a file.', cause: error },
-    );
+  if (/^Bad(SecurityChecksFailed|Certificate)/.test(status ?? '')) return untrusting(`${status}`, identity, error);
   if (status === 'BadTooManySessions')
     return new TidegateError(
       'LINK_REFUSED',
@@ -251,4 +258,17 @@ function asLinkError(error: unknown, { endpoint }: OpcuaConnection, { certificat
       detail,
     );
   return new TidegateError('LINK_DOWN', `cannot connect to ${endpoint}: ${text}`, detail);
+}
+
+/** The status code that an error names, as far as it does. */
+function statusOf(error: unknown): string | undefined {
+  return /\bBad[A-Z]\w+/.exec(messageOf(error))?.[0];
+}
+
+function untrusting(why: string, { certificate }: Identity, cause: unknown): TidegateError {
+  const sha1 = certificate.fingerprint.replaceAll(':', '').toLowerCase();
+  return new TidegateError('LINK_REFUSED', `the server does not trust our certificate (${why}), SHA-1 ${sha1}`, {
+    hint: 'Trust it in the server: `tidegate trust export` writes it to a file.',
+    cause,
+  });
 }

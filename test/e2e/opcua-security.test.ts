@@ -1,6 +1,8 @@
 /** Two sides that trust each other, or do not: against a server in a process of its own. */
 import { createPublicKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { statSync } from 'node:fs';
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { opcua } from '../../drivers/opcua/index.js';
@@ -132,6 +134,26 @@ test('a server that does not trust us: told, with what to do', async () => {
   const own = await folder.trust.own({ gateway: 'test' });
   expect(error).toMatchObject({ code: 'LINK_REFUSED', hint: expect.stringContaining('tidegate trust export') });
   expect(error.message).toContain(own.sha1);
+});
+
+test('a server that does not trust us, and only ends the connection: told alike', async () => {
+  const mute = createServer((client) => {
+    const server = createConnection(peer.port, '127.0.0.1');
+    for (const end of [client, server]) end.on('error', () => {});
+    server.pipe(client);
+    client.on('data', (chunk) => {
+      // OPC UA Part 6 §7.1.2.2 and §6.7.2: a message that opens a channel, and under which policy.
+      if (chunk.subarray(0, 3).toString() === 'OPN' && chunk.includes('Basic256Sha256')) client.destroy();
+      else server.write(chunk);
+    });
+    client.on('close', () => server.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const { port } = mute.address() as AddressInfo;
+  const error = await failure(connect({}, folder.data, `opc.tcp://127.0.0.1:${port}`));
+  mute.close();
+  expect(error).toMatchObject({ code: 'LINK_REFUSED', hint: expect.stringContaining('tidegate trust export') });
+  expect(error.message).toContain('the server does not trust our certificate');
 });
 
 test('our certificate is made once; its key is for nobody else', async () => {
