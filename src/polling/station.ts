@@ -282,7 +282,7 @@ export class Station {
   #judge(): void {
     const { bad } = this.#reporter;
     if (bad.size === 0) {
-      this.#context.trouble.over('all points are good again');
+      this.#context.trouble.over(this.state === 'offline' ? 'answers again' : 'all points are good again');
       this.#setState('online', undefined);
       return;
     }

@@ -82,6 +82,14 @@ describe('pushed values', () => {
     expect(wire.batches).toHaveLength(3);
   });
 
+  test('one point told after a silence is no word of the others', () => {
+    push([1, 1, 1]);
+    wire.listenerOf('pump').silent('said goodbye');
+    push([2], { indexes: [0] });
+    const told = wire.log.filter(({ device }) => device === 'pump').map(({ msg }) => msg);
+    expect(told).toEqual(['said goodbye', 'answers again']);
+  });
+
   test('silence of hours is not an idle loop', async () => {
     push([1, 1, 1]);
     const before = poller.moves();
