@@ -1,5 +1,5 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --no-concurrent-marking --initial-heap-size=24
-/** The command line. Its first line asks Node for less memory, short pauses and a quick start (docs/performance.md). */
+#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size --no-concurrent-marking
+/** The command line. Its first line asks Node for less memory, and for short pauses (docs/performance.md). */
 import { runCommandLine } from './cli/program.js';
 
 // A reader that has seen enough (`tidegate watch | head`) is no error; a full disk is.
