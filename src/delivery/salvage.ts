@@ -147,8 +147,10 @@ function freshPath(path: string): string {
 }
 
 function copyRejected(from: Database, to: Database): void {
-  const read = from.prepare<[], RejectedRow>('SELECT * FROM rejected ORDER BY id');
+  const next = from.prepare<[number], RejectedRow>('SELECT * FROM rejected WHERE id > ? ORDER BY id LIMIT 1');
   const write = to.prepare('INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
-  for (const { id, epoch, seq, stream, at, late, reason, body } of read.iterate())
+  for (let row = next.get(Number.MIN_SAFE_INTEGER); row; row = next.get(row.id)) {
+    const { id, epoch, seq, stream, at, late, reason, body } = row;
     write.run(id, epoch, seq, stream, at, late, reason, body);
+  }
 }

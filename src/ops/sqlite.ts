@@ -1,7 +1,8 @@
 /**
  * better-sqlite3, with statements that are prepared once and kept: that is quicker. And Node 24 ends the process, from 24.19 on, when a
  * statement or a database of a better-sqlite3 that was built on the spot is collected as garbage (`node::ObjectWrap` asks for an environment
- * in its destructor, and there is none). So neither is, there: what was opened stays, closed, for the life of its thread.
+ * in its destructor, and there is none). So neither is, there: what was opened stays, closed, for the life of its thread; and nobody uses
+ * `iterate`, which makes more of them.
  */
 import Sqlite from 'better-sqlite3';
 
