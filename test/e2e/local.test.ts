@@ -71,9 +71,9 @@ test('every reading is there as site/{device}/{point}, and how each device stand
     .filter(({ topic }) => topic === 'site/a/n')
     .map(({ text }) => JSON.parse(text) as { value: number; ts: number });
   expect(Object.keys(values[0] ?? {})).toEqual(['value', 'ts']);
-  // The register never shows the same number twice.
-  for (const [index, { value }] of values.entries())
-    if (index > 0) expect(value).toBeGreaterThan(values[index - 1]?.value as number);
+  // The register never shows the same number twice; what is published while somebody subscribes may come as retained and live, too.
+  const readings = [...new Map(values.map((one) => [one.ts, one.value])).values()];
+  expect(readings).toEqual([...new Set(readings)].sort((one, other) => one - other));
 });
 
 test('what rules send there, and no other reading; they may send to an upstream as well', async () => {
